@@ -1,0 +1,129 @@
+//! The `Orchestrator`: the root of one hierarchy, its depth, its limits and its priority classes.
+
+use kube_derive::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::shared::{AgentCount, ChildCount, Conditions, DurationText, Priority, WorkCount, conditions_schema};
+
+/// An Orchestrator is the root of one hierarchy of Domains, Supervisors and AgentPools.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "tetrarch.dev",
+    version = "v1alpha1",
+    kind = "Orchestrator",
+    plural = "orchestrators",
+    shortname = "orch",
+    category = "tetrarch",
+    status = "OrchestratorStatus",
+    crates(
+        kube_core = "::kube_core",
+        k8s_openapi = "::k8s_openapi",
+        schemars = "::schemars",
+        serde = "::serde",
+        serde_json = "::serde_json"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Depth", type_ = "integer", json_path = ".spec.hierarchy.depth"),
+    printcolumn(name = "Domains", type_ = "integer", json_path = ".status.domains.total"),
+    printcolumn(name = "Pools", type_ = "integer", json_path = ".status.pools.total"),
+    printcolumn(name = "Agents", type_ = "integer", json_path = ".status.agents.ready"),
+    printcolumn(name = "Queued", type_ = "integer", json_path = ".status.work.queued"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OrchestratorSpec {
+    /// Depth and breadth of the hierarchy.
+    #[serde(default)]
+    pub hierarchy: Hierarchy,
+    /// How many runs of each priority class a Supervisor drives at once, and how long such a run may take when its
+    /// Workflow does not say. Classes that are left out keep their defaults: critical 10 and 60m, high 5 and 30m, normal 3 and 15m, low 1 and 10m.
+    #[serde(default = "default_priority_classes")]
+    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub priority_classes: Vec<PriorityClass>,
+}
+
+/// Depth and breadth of a hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Hierarchy {
+    /// Number of levels: 4 (Orchestrator, Domain, Supervisor, AgentPool) or 3, where every Domain has one implicit
+    /// Supervisor named `default` and pools may leave out `supervisorRef`. Changing it restarts no agent. Default 4.
+    #[schemars(range(min = 3, max = 4))]
+    pub depth: i32,
+    /// Largest number of Domains; younger ones above it are not accepted. Default 20.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_domains: i32,
+    /// Largest number of Supervisors in one Domain; younger ones above it are not accepted. Default 20.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_supervisors_per_domain: i32,
+    /// Largest sum of the maximal sizes of the pools of one Supervisor; younger pools above it are not accepted. Default 200.
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_agents_per_supervisor: i32,
+}
+
+impl Default for Hierarchy {
+    fn default() -> Self {
+        Self { depth: 4, max_domains: 20, max_supervisors_per_domain: 20, max_agents_per_supervisor: 200 }
+    }
+}
+
+/// Limits of one priority class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PriorityClass {
+    /// Which class.
+    pub name: Priority,
+    /// Runs of this class that one Supervisor drives at once; further ones wait in the order they came.
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_concurrent: i32,
+    /// Longest time of a run of this class when its Workflow sets no timeout.
+    pub timeout: DurationText,
+}
+
+/// The four classes with the limits that hold when none are written.
+pub fn default_priority_classes() -> Vec<PriorityClass> {
+    [
+        (Priority::Critical, 10, "60m"),
+        (Priority::High, 5, "30m"),
+        (Priority::Normal, 3, "15m"),
+        (Priority::Low, 1, "10m"),
+    ]
+    .into_iter()
+    .map(|(name, max_concurrent, timeout)| PriorityClass { name, max_concurrent, timeout: timeout.into() })
+    .collect()
+}
+
+/// What the controller last saw of an Orchestrator and everything below it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OrchestratorStatus {
+    /// Generation of the spec that this status was computed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Domains of this Orchestrator.
+    #[serde(default)]
+    pub domains: ChildCount,
+    /// Supervisors in all Domains.
+    #[serde(default)]
+    pub supervisors: ChildCount,
+    /// AgentPools in all Domains.
+    #[serde(default)]
+    pub pools: ChildCount,
+    /// Agents in all pools.
+    #[serde(default)]
+    pub agents: AgentCount,
+    /// Tasks in all pools.
+    #[serde(default)]
+    pub work: WorkCount,
+    /// Conditions of this object.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Conditions,
+}

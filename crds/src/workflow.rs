@@ -1,0 +1,414 @@
+//! The `Workflow`: a definition of steps whose runs live on the bus, with a summary of the latest run in its status.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube_derive::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::shared::{AnyJson, Conditions, DurationText, NameRef, Priority, conditions_schema};
+
+/// A Workflow is a definition of steps for agents; each of its runs is durable and is driven by its Supervisor.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "tetrarch.dev",
+    version = "v1alpha1",
+    kind = "Workflow",
+    plural = "workflows",
+    shortname = "awf",
+    category = "tetrarch",
+    namespaced,
+    status = "WorkflowStatus",
+    crates(
+        kube_core = "::kube_core",
+        k8s_openapi = "::k8s_openapi",
+        schemars = "::schemars",
+        serde = "::serde",
+        serde_json = "::serde_json"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Run", type_ = "string", json_path = ".status.run.id"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.run.phase"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.run.progress"),
+    printcolumn(name = "Started", type_ = "date", json_path = ".status.run.startedAt"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.run.message", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowSpec {
+    /// The Supervisor in the same namespace that drives the runs. May be left out when the Orchestrator's depth is 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor_ref: Option<NameRef>,
+    /// When a run starts: OnApply (one run for each generation) or OnRequest (only on request). Default OnApply.
+    #[serde(default)]
+    pub start: StartPolicy,
+    /// Values that expressions read as `params.<name>`; a requested run may give other ones.
+    #[serde(default)]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub parameters: Vec<Parameter>,
+    /// Priority class of the runs and all their tasks. Default normal.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Longest time of a run from its start to its end. Default: the timeout of its priority class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<DurationText>,
+    /// What happens when a step has failed for good. Default Stop.
+    #[serde(default)]
+    pub on_failure: FailurePolicy,
+    /// The steps. Steps without `after` start at once; each has exactly one kind.
+    #[schemars(length(min = 1, max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub steps: Vec<Step>,
+    /// Output of the run, any JSON with expressions. Default: an object with the output of each step that no other step waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<AnyJson>,
+    /// Finished runs that are kept with their journals. Default 10.
+    #[serde(default = "default_keep_runs")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub keep_runs: i32,
+}
+
+/// When a run starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StartPolicy {
+    /// One run for each generation of the Workflow.
+    #[default]
+    OnApply,
+    /// Only when somebody asks for a run.
+    OnRequest,
+}
+
+/// What happens to a run when one of its steps has failed for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FailurePolicy {
+    /// No further step starts, waiting tasks are withdrawn, the run fails.
+    #[default]
+    Stop,
+    /// Steps that do not depend on the failed one go on; the run fails at its end and keeps what was reached.
+    Continue,
+}
+
+/// A value that expressions read as `params.<name>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Parameter {
+    /// Name, usable in expressions.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))]
+    pub name: String,
+    /// Value when a run gives none; a parameter without it must be given by the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<AnyJson>,
+}
+
+/// One step of a Workflow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline)].filter(k, k).size() == 1",
+     "message": "a step has exactly one kind: write one of task, map, parallel or pipeline"}
+]))]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Name of the step; expressions read `steps.<name>.output`, or `steps['<name>'].output` when it has a dash.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Steps that must have ended well (or been skipped) before this one starts.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub after: Vec<String>,
+    /// CEL condition; when it is false the step is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub when: Option<String>,
+    /// Longest time of the whole step with all its attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<DurationText>,
+    /// One task for one agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    /// One task for each item of a list, and a reduction of the results (MapReduce).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<MapStep>,
+    /// Branches that run side by side and join (Fork-Join).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<ParallelStep>,
+    /// Stages that each take the output of the one before as `previous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineStep>,
+}
+
+/// One task for one agent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    /// Which agents may take it.
+    pub agent: AgentSelector,
+    /// Input of the agent, any JSON; `${…}` in it are CEL expressions over `params`, `steps`, `run`, in a map `item` and `index`, in a pipeline `previous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<AnyJson>,
+    /// Longest time of one attempt, from the moment an agent takes it. Default 60s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<DurationText>,
+    /// How a failed attempt is repeated.
+    #[serde(default)]
+    pub retry: Retry,
+}
+
+/// Which agents may take a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.pool) != has(self.capability)", "message": "write either pool (an AgentPool by name) or capability (any pool that has it)"}
+]))]
+#[serde(rename_all = "camelCase")]
+pub struct AgentSelector {
+    /// An AgentPool of the same Supervisor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub pool: Option<String>,
+    /// Any AgentPool of the same Supervisor with this capability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub capability: Option<String>,
+}
+
+/// How a failed attempt is repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Retry {
+    /// Repetitions after the first attempt. Default 3.
+    #[schemars(range(min = 0, max = 100))]
+    pub limit: i32,
+    /// Waiting time between attempts.
+    pub backoff: Backoff,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { limit: 3, backoff: Backoff::default() }
+    }
+}
+
+/// Waiting time between attempts: `initial`, then `factor` times the one before, at most `max`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Backoff {
+    /// Before the first repetition. Default 1s.
+    pub initial: DurationText,
+    /// Growth from one repetition to the next. Default 2.
+    #[schemars(range(min = 1, max = 10))]
+    pub factor: i32,
+    /// Longest waiting time. Default 30s.
+    pub max: DurationText,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: "1s".into(), factor: 2, max: "30s".into() }
+    }
+}
+
+/// One task for each item of a list, and a reduction of the results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MapStep {
+    /// The list: a `${…}` expression that yields one, or a literal list.
+    pub items: AnyJson,
+    /// The task for one item; its input reads `item` and `index`.
+    pub task: Task,
+    /// Items that are worked on at once. Default 100.
+    #[serde(default = "default_max_parallel")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_parallel: i32,
+    /// Share of items that must succeed for the step to succeed (partial success); failed items are left out of the
+    /// reduction and are counted in the step's status. Default 100.
+    #[serde(default = "default_min_success")]
+    #[schemars(range(min = 0, max = 100))]
+    pub min_success_percent: i32,
+    /// What becomes of the results. Default: builtin Collect.
+    #[serde(default)]
+    pub reduce: Reduce,
+}
+
+/// What becomes of the results of a map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.builtin) != has(self.task)", "message": "write either builtin (Collect, Sum, Merge, Vote) or task (an agent that reduces)"}
+]))]
+#[serde(rename_all = "camelCase")]
+pub struct Reduce {
+    /// A reducer that the Supervisor applies itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builtin: Option<BuiltinReducer>,
+    /// A task that reduces; its input reads the list of results as `results`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+}
+
+impl Default for Reduce {
+    fn default() -> Self {
+        Self { builtin: Some(BuiltinReducer::Collect), task: None }
+    }
+}
+
+/// Reducers that need no agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BuiltinReducer {
+    /// The list of outputs in the order of the items.
+    Collect,
+    /// The sum of numbers, or of each field that is a number in every object.
+    Sum,
+    /// One object with the fields of all; later items win, lists are joined.
+    Merge,
+    /// The most frequent output with its count and share; ties go to the one that came first.
+    Vote,
+}
+
+/// Branches that run side by side and join.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParallelStep {
+    /// The branches; the step's output is an object with the output of each by name.
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub branches: Vec<Branch>,
+}
+
+/// One branch of a parallel step: tasks that run one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Branch {
+    /// Name of the branch.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Tasks in order; each reads the output of the one before as `previous`. The last one's output is the branch's.
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub stages: Vec<Stage>,
+}
+
+/// Stages that each take the output of the one before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PipelineStep {
+    /// The stages in order; the last one's output is the step's.
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub stages: Vec<Stage>,
+}
+
+/// One stage: a named task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// Name of the stage.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The task.
+    pub task: Task,
+}
+
+fn default_keep_runs() -> i32 {
+    10
+}
+
+fn default_max_parallel() -> i32 {
+    100
+}
+
+fn default_min_success() -> i32 {
+    100
+}
+
+/// What the controller last saw of a Workflow and its latest run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowStatus {
+    /// Generation of the spec that this status was computed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The Supervisor that drives the runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor: Option<String>,
+    /// The latest run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunStatus>,
+    /// Conditions of this object.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Conditions,
+}
+
+/// Summary of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunStatus {
+    /// Id of the run, unique in its Domain.
+    pub id: String,
+    /// Where the run stands.
+    pub phase: RunPhase,
+    /// Why, in a sentence, when there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Ended steps of all steps, such as `7/9`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// When the first step started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// The steps in the order of the definition, at most 256.
+    #[serde(default)]
+    pub steps: Vec<StepStatus>,
+    /// Output of the run when it is at most 8 KiB; `kubectl tetrarch get run -o json` has it at any size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<AnyJson>,
+}
+
+/// Where a run or a step stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RunPhase {
+    /// Accepted, not started.
+    #[default]
+    Pending,
+    /// Has started and not ended.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Ended because somebody asked for it.
+    Cancelled,
+    /// Its condition was false, or what it depends on did not end well.
+    Skipped,
+    /// It is not known whether an agent finished its work; a person has to look.
+    OutcomeUnknown,
+}
+
+/// Summary of a step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// Name of the step.
+    pub name: String,
+    /// Kind of the step: task, map, parallel or pipeline.
+    pub kind: String,
+    /// Where the step stands.
+    pub phase: RunPhase,
+    /// Why, in a sentence, when there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Tasks of the step in all, as far as they are known.
+    #[serde(default)]
+    pub tasks: i64,
+    /// Tasks that ended well.
+    #[serde(default)]
+    pub succeeded: i64,
+    /// Tasks that ended badly.
+    #[serde(default)]
+    pub failed: i64,
+    /// Attempts beyond the first of each task.
+    #[serde(default)]
+    pub retries: i64,
+    /// When the step started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the step ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}

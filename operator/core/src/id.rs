@@ -1,0 +1,136 @@
+//! Validated names and the ids of runs, tasks and attempts.
+//!
+//! Every id here is also one token of a bus subject, so it holds none of `.`, `*`, `>` and white space.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not a valid id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The text is empty or longer than the limit.
+    #[error("{text:?} has {len} characters: write 1 to {max}")]
+    Length {
+        /// The refused text.
+        text: String,
+        /// Its length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The text holds a character that is not allowed.
+    #[error("{text:?} holds {found:?}: use lower-case letters, digits and {extra}")]
+    Character {
+        /// The refused text.
+        text: String,
+        /// The first character that is not allowed.
+        found: char,
+        /// What is allowed beside letters and digits.
+        extra: &'static str,
+    },
+    /// A task id that does not have the form `<run>/<path>/<attempt>`.
+    #[error("{0:?} is no task id: it has the form <run>/<step>/<attempt>")]
+    TaskId(String),
+}
+
+fn check(text: &str, max: usize, extra: &'static str) -> Result<(), Error> {
+    if text.is_empty() || text.len() > max {
+        return Err(Error::Length { text: text.to_owned(), len: text.len(), max });
+    }
+    match text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || extra.contains(*c))) {
+        Some(found) => Err(Error::Character { text: text.to_owned(), found, extra }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $extra:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self, Error> {
+                check(text, $max, $extra)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(text: String) -> Result<Self, Error> {
+                check(&text, $max, $extra)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// Name of a Kubernetes object that is also a label: RFC 1123, at most 63 characters.
+    Name, 63, "-"
+);
+id!(
+    /// Id of a run, unique in its Domain: `<workflow>-<first characters of the uid>-<generation or request>`.
+    RunId, 128, "-"
+);
+id!(
+    /// Place of a task in its run: the step's name, and for the tasks of a composite step its parts joined by `:`,
+    /// such as `classify:17`, `checks:branch-a:stage-1` or `classify:reduce`.
+    TaskPath, 200, "-:"
+);
+
+/// One attempt at one task of one run. It is also the agent's idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskId {
+    /// The run.
+    pub run: RunId,
+    /// The place in the run.
+    pub path: TaskPath,
+    /// The attempt, from 1.
+    pub attempt: u32,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.run, self.path, self.attempt)
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut parts = text.split('/');
+        match (parts.next(), parts.next(), parts.next().map(str::parse), parts.next()) {
+            (Some(run), Some(path), Some(Ok(attempt)), None) => {
+                Ok(Self { run: run.parse()?, path: path.parse()?, attempt })
+            }
+            _ => Err(Error::TaskId(text.to_owned())),
+        }
+    }
+}

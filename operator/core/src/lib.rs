@@ -1,0 +1,9 @@
+//! The pure domain of Tetrarch: what an id is, what a workflow means, which pool a task goes to.
+//!
+//! Nothing in here knows Kubernetes or the bus, and nothing reads a clock, the environment or random numbers:
+//! time is an argument. That makes every decision replayable from its journal.
+
+pub mod id;
+pub mod priority;
+pub mod routing;
+pub mod workflow;

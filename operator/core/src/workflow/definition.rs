@@ -1,0 +1,213 @@
+//! What a workflow is, after parsing: typed, validated, with all defaults filled in. Travels to the Supervisor as JSON.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{id::Name, priority::Class};
+
+/// A validated workflow definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Definition {
+    /// Name of the Workflow, unique in its Domain.
+    pub workflow: Name,
+    /// Generation of the Workflow object this was parsed from.
+    pub generation: i64,
+    /// Priority class of the runs and all their tasks.
+    pub class: Class,
+    /// Longest time of a run; none means the timeout of its class.
+    #[serde(default, with = "millis_option", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// What happens when a step has failed for good.
+    pub on_failure: FailurePolicy,
+    /// Parameters with their default values; none must be given by the run.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Option<Value>>,
+    /// The steps in the order they were written; names are unique, `after` is acyclic and refers to existing steps.
+    pub steps: Vec<Step>,
+    /// Template of the run's output; none means the outputs of the steps that no other step waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Finished runs that are kept with their journals.
+    pub keep_runs: u32,
+}
+
+/// What happens to a run when one of its steps has failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailurePolicy {
+    /// No further step starts, waiting tasks are withdrawn.
+    Stop,
+    /// Steps that do not depend on the failed one go on.
+    Continue,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Unique name.
+    pub name: Name,
+    /// Steps that must have ended well, or been skipped, before this one starts.
+    #[serde(default)]
+    pub after: Vec<Name>,
+    /// CEL condition; when it is false the step is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Longest time of the whole step.
+    #[serde(default, with = "millis_option", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// What the step does.
+    pub kind: StepKind,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StepKind {
+    /// One task.
+    Task(Task),
+    /// One task per item and a reduction.
+    Map(Box<MapStep>),
+    /// Named branches of stages, joined.
+    Parallel(Vec<Branch>),
+    /// Stages in order.
+    Pipeline(Vec<Stage>),
+}
+
+/// One task for one agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    /// Which agents may take it.
+    pub agent: AgentSelector,
+    /// Template of the input: JSON in which strings of the form `${…}` are expressions.
+    pub input: Value,
+    /// Longest time of one attempt from the moment an agent takes it.
+    #[serde(with = "millis")]
+    pub timeout: Duration,
+    /// Repetitions after a failed attempt.
+    pub retry: Retry,
+}
+
+/// Which agents may take a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AgentSelector {
+    /// One pool by name.
+    Pool(Name),
+    /// Any pool with this capability.
+    Capability(Name),
+}
+
+/// Repetitions after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// Repetitions after the first attempt.
+    pub limit: u32,
+    /// Before the first repetition.
+    #[serde(with = "millis")]
+    pub initial: Duration,
+    /// Growth from one repetition to the next.
+    pub factor: u32,
+    /// Longest waiting time.
+    #[serde(with = "millis")]
+    pub max: Duration,
+}
+
+impl Retry {
+    /// Waiting time before the attempt that follows `failed` failed ones: `initial * factor^(failed - 1)`, at most `max`.
+    pub fn delay(&self, failed: u32) -> Duration {
+        let growth = self.factor.saturating_pow(failed.saturating_sub(1));
+        self.initial.saturating_mul(growth).min(self.max)
+    }
+}
+
+/// One task per item and a reduction of the outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MapStep {
+    /// Template that yields the list of items.
+    pub items: Value,
+    /// The task for one item.
+    pub task: Task,
+    /// Items that are worked on at once.
+    pub max_parallel: u32,
+    /// Share of items, in percent, that must succeed.
+    pub min_success_percent: u32,
+    /// What becomes of the outputs.
+    pub reduce: Reduce,
+}
+
+/// What becomes of the outputs of a map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reduce {
+    /// The list of outputs in the order of the items.
+    Collect,
+    /// The sum of numbers, or of each numeric field.
+    Sum,
+    /// One object with the fields of all.
+    Merge,
+    /// The most frequent output.
+    Vote,
+    /// A task that gets the list of outputs as `results`.
+    Task(Task),
+}
+
+/// One branch of a parallel step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Branch {
+    /// Name, unique in its step.
+    pub name: Name,
+    /// Stages in order.
+    pub stages: Vec<Stage>,
+}
+
+/// A named task of a branch or a pipeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// Name, unique in its branch or pipeline.
+    pub name: Name,
+    /// The task.
+    pub task: Task,
+}
+
+/// Durations as whole milliseconds on the wire.
+pub mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes whole milliseconds.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Reads whole milliseconds.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// Optional durations as whole milliseconds on the wire.
+pub mod millis_option {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes whole milliseconds or null.
+    #[expect(clippy::ref_option, reason = "serde's `with` hands over a reference to the field")]
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+    }
+
+    /// Reads whole milliseconds or null.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Option::<u64>::deserialize(deserializer).map(|millis| millis.map(Duration::from_millis))
+    }
+}

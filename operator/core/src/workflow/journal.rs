@@ -1,0 +1,155 @@
+//! The entries of a run's journal. The state of a run is the fold of its entries in stream order.
+//!
+//! Three subjects carry them: a dispatched task and its result are entries themselves (`Entry::Dispatched`,
+//! `Entry::Result`), and `Entry::Run` holds what those two do not imply.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    id::{Name, TaskPath},
+    workflow::definition::Definition,
+};
+
+/// One entry of a run's journal, as folded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// Something that happened to the run as a whole or to a step without an agent.
+    Run(RunEvent),
+    /// An attempt was put into the queue of a pool.
+    Dispatched {
+        /// Place of the task.
+        path: TaskPath,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// The pool whose queue it is in.
+        pool: Name,
+    },
+    /// An attempt ended.
+    Result {
+        /// Place of the task.
+        path: TaskPath,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// What the other two kinds of entries do not imply. Written as JSON with a `type`; fields are only ever added.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum RunEvent {
+    /// The run was accepted; always the first entry. It waits for a place in its class.
+    Accepted {
+        /// The definition, frozen for this run.
+        definition: Box<Definition>,
+        /// Values of the parameters, defaults filled in.
+        parameters: BTreeMap<String, Value>,
+        /// Who or what asked for it, such as `generation 3` or a request id.
+        cause: String,
+    },
+    /// The run got its place and its clock runs.
+    Started {
+        /// End of the run's time.
+        deadline: Timestamp,
+    },
+    /// A step was skipped.
+    StepSkipped {
+        /// The step.
+        step: Name,
+        /// Why.
+        reason: String,
+    },
+    /// A step ended badly without (or beyond) a task's result: bad expression, step timeout, unknown agent.
+    StepFailed {
+        /// The step.
+        step: Name,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody asked to cancel the run.
+    CancelRequested {
+        /// Who or what.
+        cause: String,
+    },
+    /// A waiting task was withdrawn from its queue before an agent took it.
+    Withdrawn {
+        /// Place of the task.
+        path: TaskPath,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The run ended; always the last entry.
+    Finished {
+        /// How.
+        phase: FinalPhase,
+        /// Why, in a sentence.
+        message: String,
+    },
+}
+
+/// How a run can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FinalPhase {
+    /// Every step ended well or was skipped by its condition.
+    Succeeded,
+    /// A step failed, or the time ran out.
+    Failed,
+    /// Somebody asked for it.
+    Cancelled,
+    /// It is not known whether some agent finished its work.
+    OutcomeUnknown,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Outcome {
+    /// The agent answered.
+    Succeeded {
+        /// Its answer.
+        output: Value,
+    },
+    /// The agent refused or failed, or could not be reached.
+    Failed {
+        /// What kind of failure.
+        reason: FailureReason,
+        /// What the agent or the sidecar said, bounded.
+        message: String,
+    },
+    /// A sidecar died between the call and its report, and the step is not idempotent.
+    Unknown {
+        /// What is known.
+        message: String,
+    },
+}
+
+/// Kinds of failed attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FailureReason {
+    /// The agent said so in its envelope, and says that a repetition may help.
+    AgentError,
+    /// The agent said so, and says that a repetition is useless. Never retried.
+    Rejected,
+    /// The answer was no valid envelope.
+    InvalidResponse,
+    /// The answer was too large.
+    ResponseTooLarge,
+    /// No answer within the attempt's time.
+    Timeout,
+    /// The agent could not be reached or closed the connection.
+    Unreachable,
+    /// The task kept killing agents and went to the dead letters. Never retried.
+    DeadLettered,
+}
+
+impl FailureReason {
+    /// Whether another attempt may end differently.
+    pub const fn is_retryable(self) -> bool {
+        !matches!(self, Self::Rejected | Self::DeadLettered)
+    }
+}

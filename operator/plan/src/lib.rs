@@ -1,0 +1,1 @@
+//! Pure decisions with Kubernetes shapes: names, parsing, building, reconciling, reporting. Knows no client.

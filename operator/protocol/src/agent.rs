@@ -1,0 +1,55 @@
+//! The plain HTTP protocol between the sidecar and an agent: `POST <path>` with a [`Request`], answered by a [`Response`].
+//!
+//! 200 with a [`Response`] ends the attempt. 429 and 503 mean "not now": the task goes back to the queue untouched and the sidecar waits for
+//! `Retry-After`. 400 and 422 reject the task for good. Any other status is a failed attempt that may be repeated.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an agent gets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// The task: `<run>/<path>/<attempt>`. Also in the header `Idempotency-Key`.
+    pub task_id: String,
+    /// The Workflow.
+    pub workflow: String,
+    /// The run.
+    pub run: String,
+    /// Place of the task in the run.
+    pub step: String,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// When the sidecar stops waiting.
+    pub deadline: Timestamp,
+    /// The input. The header `traceparent` carries the trace context.
+    pub input: Value,
+}
+
+/// What an agent answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    /// The output; required when there is no `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Why there is no output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<AgentError>,
+}
+
+/// Why an agent has no output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentError {
+    /// A sentence for people.
+    pub message: String,
+    /// Whether a repetition may help. Default true.
+    #[serde(default = "yes")]
+    pub retryable: bool,
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,13 @@
+//! What travels on the bus: subjects, streams and versioned envelopes. No client, no I/O.
+
+pub mod agent;
+pub mod blob;
+pub mod load;
+pub mod snapshot;
+pub mod stream;
+pub mod subject;
+pub mod summary;
+pub mod task;
+
+/// Version of every envelope on the bus. A reader accepts its own version and older ones; fields are only ever added.
+pub const VERSION: u16 = 1;

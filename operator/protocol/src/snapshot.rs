@@ -1,0 +1,84 @@
+//! What the operator writes into the CONFIG bucket for supervisors: one key for each Supervisor and one for each Workflow.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tetrarch_core::{
+    id::{Name, RunId},
+    priority::ClassLimits,
+    workflow::definition::Definition,
+};
+
+/// Key of a Supervisor's configuration.
+pub fn supervisor_key(supervisor: &Name) -> String {
+    format!("supervisor.{supervisor}")
+}
+
+/// Key of a Workflow's definition and requests.
+pub fn workflow_key(supervisor: &Name, workflow: &Name) -> String {
+    format!("workflow.{supervisor}.{workflow}")
+}
+
+/// Filter for all Workflows of a Supervisor.
+pub fn workflows_of_supervisor(supervisor: &Name) -> String {
+    format!("workflow.{supervisor}.*")
+}
+
+/// Value at [`supervisor_key`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SupervisorSnapshot {
+    /// Version of the envelope.
+    pub version: u16,
+    /// Pools of this Supervisor; each needs its consumers.
+    pub pools: Vec<PoolSnapshot>,
+    /// Limits of the four priority classes.
+    pub classes: Vec<ClassLimits>,
+}
+
+/// A pool as a Supervisor needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolSnapshot {
+    /// Name of the AgentPool.
+    pub name: Name,
+    /// Capabilities with their proficiency 0 to 100.
+    pub capabilities: Vec<(Name, u32)>,
+    /// Tasks that one agent works on at once.
+    pub concurrency: u32,
+    /// Whether a task may be handed to an agent twice.
+    pub idempotent: bool,
+}
+
+/// Value at [`workflow_key`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowSnapshot {
+    /// Version of the envelope.
+    pub version: u16,
+    /// The definition.
+    pub definition: Definition,
+    /// Runs that are wanted: the one of this generation when the Workflow starts on apply, and the requested one. A
+    /// Supervisor that has seen a run id never starts it again.
+    pub runs: Vec<RunRequest>,
+    /// Runs that somebody asked to cancel.
+    #[serde(default)]
+    pub cancel: Vec<RunId>,
+    /// Whether the Workflow object is being deleted: running runs are cancelled, finished ones purged.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// A wanted run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRequest {
+    /// Id of the run; deterministic, so that asking twice starts once.
+    pub run: RunId,
+    /// Values of parameters that differ from the defaults.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Value>,
+    /// Who or what asked, for the journal.
+    pub cause: String,
+}

@@ -1,0 +1,26 @@
+//! Names of the streams, buckets and consumers inside one Domain's account.
+
+use tetrarch_core::{id::Name, priority::Class};
+
+/// The one stream of a Domain: tasks, start marks, results, run events and dead letters, so that an atomic batch can span them.
+pub const WORK: &str = "WORK";
+
+/// Subjects of [`WORK`].
+pub const WORK_SUBJECTS: [&str; 5] = ["task.>", "try.>", "res.>", "run.>", "dead.>"];
+
+/// Key-value bucket that the operator writes: configuration of supervisors, definitions and requests ([`crate::snapshot`]).
+pub const CONFIG_BUCKET: &str = "CONFIG";
+
+/// Key-value bucket that supervisors write: summaries of runs and loads ([`crate::summary`]).
+pub const REPORT_BUCKET: &str = "REPORT";
+
+/// Key-value bucket of the leases by which supervisor replicas share the runs.
+pub const LEASE_BUCKET: &str = "LEASE";
+
+/// Object store of inputs and outputs that are too large for one message ([`crate::blob`]).
+pub const BLOB_STORE: &str = "BLOB";
+
+/// Name of the durable pull consumer for the tasks of one pool and class: `<supervisor>_<pool>_<class>`.
+pub fn task_consumer(supervisor: &Name, pool: &Name, class: Class) -> String {
+    format!("{supervisor}_{pool}_{class}")
+}

@@ -1,0 +1,130 @@
+//! What supervisors write into the REPORT bucket for the operator: one key for each Workflow and one for each Supervisor.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tetrarch_core::id::{Name, RunId};
+
+/// Key of the summary of a Workflow's latest run.
+pub fn workflow_key(supervisor: &Name, workflow: &Name) -> String {
+    format!("workflow.{supervisor}.{workflow}")
+}
+
+/// Key of a Supervisor's load.
+pub fn supervisor_key(supervisor: &Name) -> String {
+    format!("supervisor.{supervisor}")
+}
+
+/// Largest output, as JSON text in bytes, that a summary carries.
+pub const MAX_OUTPUT: usize = 8 * 1024;
+
+/// Value at [`workflow_key`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    /// Version of the envelope.
+    pub version: u16,
+    /// The run.
+    pub run: RunId,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Why, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Ended steps.
+    pub ended: u32,
+    /// Steps in all.
+    pub total: u32,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// The steps in the order of the definition.
+    pub steps: Vec<StepSummary>,
+    /// The output when it is small enough ([`MAX_OUTPUT`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+}
+
+/// Where a run or a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Not started.
+    Pending,
+    /// Started.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Ended on request.
+    Cancelled,
+    /// Not run.
+    Skipped,
+    /// Not known.
+    OutcomeUnknown,
+}
+
+impl Phase {
+    /// Whether nothing follows.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running)
+    }
+}
+
+/// A step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepSummary {
+    /// Name of the step.
+    pub name: Name,
+    /// `task`, `map`, `parallel` or `pipeline`.
+    pub kind: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Why, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Tasks in all, as far as known.
+    pub tasks: u64,
+    /// Tasks ended well.
+    pub succeeded: u64,
+    /// Tasks ended badly.
+    pub failed: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Value at [`supervisor_key`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SupervisorReport {
+    /// Version of the envelope.
+    pub version: u16,
+    /// Runs that have started and not ended.
+    pub active_runs: u64,
+    /// Work of each pool.
+    pub pools: BTreeMap<String, PoolReport>,
+}
+
+/// Work of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolReport {
+    /// Tasks that wait.
+    pub queued: u64,
+    /// Tasks that agents work on.
+    pub in_flight: u64,
+    /// Agents that sent a heartbeat lately and are healthy.
+    pub agents: u32,
+}

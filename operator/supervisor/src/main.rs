@@ -1,0 +1,3 @@
+//! Entry point of the supervisor runtime.
+
+fn main() {}

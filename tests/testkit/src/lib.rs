@@ -1,0 +1,1 @@
+//! Builders, clusters and servers for tests.
