@@ -1,3 +1,3 @@
-//! Entry point.
+//! The operator's binary.
 
 fn main() {}

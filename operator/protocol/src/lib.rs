@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod blob;
 pub mod load;
+pub mod permission;
 pub mod snapshot;
 pub mod stream;
 pub mod subject;

@@ -1,0 +1,111 @@
+//! What each kind of bus user may publish and subscribe: the operator signs these lists into credentials.
+//!
+//! Everything is inside one Domain's account, so nothing here reaches another Domain.
+
+use tetrarch_core::{id::Name, priority::Class};
+
+use crate::stream::{BLOB_STORE, CONFIG_BUCKET, LEASE_BUCKET, REPORT_BUCKET, WORK, task_consumer};
+
+/// Subjects that a user may publish to and subscribe to; everything else is denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// Subjects for publishing.
+    pub publish: Vec<String>,
+    /// Subjects for subscribing.
+    pub subscribe: Vec<String>,
+}
+
+/// The operator in a Domain's account: it creates the streams and writes the configuration.
+pub fn operator() -> Permissions {
+    Permissions { publish: vec![">".to_owned()], subscribe: vec![">".to_owned()] }
+}
+
+/// A Supervisor: its own tasks, journal, configuration, reports and leases.
+pub fn supervisor(supervisor: &Name) -> Permissions {
+    let mut publish = vec![
+        format!("task.{supervisor}.>"),
+        format!("try.{supervisor}.>"),
+        format!("res.{supervisor}.>"),
+        format!("run.{supervisor}.>"),
+        format!("dead.{supervisor}.>"),
+        format!("$KV.{REPORT_BUCKET}.workflow.{supervisor}.>"),
+        format!("$KV.{REPORT_BUCKET}.supervisor.{supervisor}"),
+        format!("$KV.{LEASE_BUCKET}.{supervisor}.>"),
+        "$JS.API.INFO".to_owned(),
+        format!("$JS.API.CONSUMER.CREATE.{WORK}.>"),
+        format!("$JS.API.CONSUMER.INFO.{WORK}.>"),
+        format!("$JS.API.CONSUMER.DELETE.{WORK}.>"),
+        format!("$JS.API.STREAM.PURGE.{WORK}"),
+        "$JS.FC.>".to_owned(),
+    ];
+    for stream in streams() {
+        publish.extend([
+            format!("$JS.API.STREAM.INFO.{stream}"),
+            format!("$JS.API.STREAM.MSG.GET.{stream}"),
+            format!("$JS.API.DIRECT.GET.{stream}"),
+            format!("$JS.API.DIRECT.GET.{stream}.>"),
+        ]);
+    }
+    for stream in [kv(CONFIG_BUCKET), kv(REPORT_BUCKET), kv(LEASE_BUCKET)] {
+        publish.extend([
+            format!("$JS.API.CONSUMER.CREATE.{stream}.>"),
+            format!("$JS.API.CONSUMER.INFO.{stream}.>"),
+            format!("$JS.API.CONSUMER.DELETE.{stream}.>"),
+        ]);
+    }
+    publish.extend(blobs());
+    Permissions { publish, subscribe: vec!["_INBOX.>".to_owned(), format!("load.{supervisor}.>")] }
+}
+
+/// The sidecars of one AgentPool: they take tasks of this pool and report on them.
+pub fn agent(supervisor: &Name, pool: &Name) -> Permissions {
+    let mut publish = vec![
+        format!("try.{supervisor}.{pool}.>"),
+        format!("res.{supervisor}.{pool}.>"),
+        format!("dead.{supervisor}.{pool}.>"),
+        format!("load.{supervisor}.{pool}.>"),
+        "$JS.API.INFO".to_owned(),
+        format!("$JS.API.STREAM.INFO.{WORK}"),
+        "$JS.FC.>".to_owned(),
+    ];
+    for kind in ["try", "res", "dead"] {
+        publish.push(format!("$JS.API.DIRECT.GET.{WORK}.{kind}.{supervisor}.{pool}.>"));
+    }
+    for class in Class::ALL {
+        let consumer = task_consumer(supervisor, pool, class);
+        publish.extend([
+            format!("$JS.API.CONSUMER.INFO.{WORK}.{consumer}"),
+            format!("$JS.API.CONSUMER.MSG.NEXT.{WORK}.{consumer}"),
+            format!("$JS.ACK.{WORK}.{consumer}.>"),
+            format!("$JS.ACK.*.*.{WORK}.{consumer}.>"),
+        ]);
+    }
+    publish.extend(blobs());
+    Permissions { publish, subscribe: vec!["_INBOX.>".to_owned()] }
+}
+
+/// Reading and writing large values.
+fn blobs() -> Vec<String> {
+    let stream = format!("OBJ_{BLOB_STORE}");
+    vec![
+        format!("$O.{BLOB_STORE}.>"),
+        format!("$JS.API.STREAM.INFO.{stream}"),
+        format!("$JS.API.STREAM.MSG.GET.{stream}"),
+        format!("$JS.API.STREAM.PURGE.{stream}"),
+        format!("$JS.API.DIRECT.GET.{stream}"),
+        format!("$JS.API.DIRECT.GET.{stream}.>"),
+        format!("$JS.API.CONSUMER.CREATE.{stream}.>"),
+        format!("$JS.API.CONSUMER.INFO.{stream}.>"),
+        format!("$JS.API.CONSUMER.DELETE.{stream}.>"),
+        format!("$JS.ACK.{stream}.>"),
+        format!("$JS.ACK.*.*.{stream}.>"),
+    ]
+}
+
+fn kv(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+fn streams() -> [String; 4] {
+    [WORK.to_owned(), kv(CONFIG_BUCKET), kv(REPORT_BUCKET), kv(LEASE_BUCKET)]
+}
