@@ -1,1 +1,4 @@
-//! Tests against a real API server and a real cluster live in `tests/`.
+//! What the cluster tests share: departments made of scripted agents, and the check of a run's journal.
+
+pub mod department;
+pub mod journal;

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod blob;
+pub mod journal;
 pub mod load;
 pub mod permission;
 pub mod snapshot;

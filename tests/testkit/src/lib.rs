@@ -1,1 +1,3 @@
 //! Builders, clusters and servers for tests.
+
+pub mod cluster;
