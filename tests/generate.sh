@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Writes every generated file from its one source; with --check only says which are stale.
+#   crds/src            -> crds/generated, config/crd/bases, charts/tetrarch-crds/templates
+#   config/rbac         -> charts/tetrarch/files
+#   charts/*/values.yaml -> the table in charts/*/README.md
+# shellcheck source=tests/steps.sh
+source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+
+check=false
+[[ ${1:-} != --check ]] || check=true
+need_rust
+
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+generate_crds() {
+  local documents=$out/all.yaml file name
+  cargo run --quiet --locked -p tetrarch-crds --bin crdgen >"$documents"
+  if grep -n '{{' "$documents"; then
+    echo "a description holds {{, which the chart would run as a template: write it another way" >&2
+    return 1
+  fi
+  mkdir -p "$out"/{crds/generated,config/crd/bases,charts/tetrarch-crds/templates}
+  # One file for each document, named as kubebuilder does.
+  awk -v dir="$out/crds/generated" '
+    function flush() { if (text != "") { printf "%s", text > (dir "/tetrarch.dev_" plural ".yaml") }; text = ""; plural = "" }
+    /^---$/ { flush(); next }
+    plural == "" && /^  name: .*\.tetrarch\.dev$/ { plural = $2; sub(/\..*/, "", plural) }
+    NF || text != "" { text = text $0 "\n" }
+    END { flush() }
+  ' "$documents"
+  for file in "$out"/crds/generated/*.yaml; do
+    name=$(basename "$file")
+    sed -i -e :a -e '/^\n*$/{$d;N;ba' -e '}' "$file" # no empty lines at the end
+    sed -i "1i # Generated from crds/src by 'make generate'; do not edit." "$file"
+    cp "$file" "$out/config/crd/bases/$name"
+    sed '/^metadata:$/a\
+  labels:\
+    app.kubernetes.io/name: tetrarch\
+    app.kubernetes.io/managed-by: {{ .Release.Service }}\
+    helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}\
+  {{- if .Values.keep }}\
+  annotations:\
+    helm.sh/resource-policy: keep\
+  {{- end }}' "$file" >"$out/charts/tetrarch-crds/templates/$name"
+  done
+}
+
+copy_roles() {
+  mkdir -p "$out/charts/tetrarch/files"
+  local name
+  for name in role user_roles; do
+    { echo "# Generated from config/rbac/$name.yaml by 'make generate'; do not edit."; grep -v '^# ' "config/rbac/$name.yaml"; } >"$out/charts/tetrarch/files/$name.yaml"
+  done
+}
+
+tabulate_values() {
+  local chart
+  for chart in charts/*/; do
+    mkdir -p "$out/$chart"
+    awk '/<!-- values -->/ { print; exit } { print }' "${chart}README.md" >"$out/${chart}README.md"
+    awk -f tests/values_table.awk "${chart}values.yaml" >>"$out/${chart}README.md"
+  done
+}
+
+generate_all() {
+  generate_crds
+  copy_roles
+  tabulate_values
+  rm -f "$out/all.yaml"
+}
+
+step generate "generating CRDs, chart roles and value tables" generate_all
+
+stale=()
+while IFS= read -r file; do
+  cmp -s "$out/$file" "$file" || stale+=("$file")
+done < <(cd "$out" && find . -type f -printf '%P\n' | LC_ALL=C sort)
+# A definition that is no longer generated must not stay behind.
+for file in crds/generated/*.yaml config/crd/bases/*.yaml charts/tetrarch-crds/templates/*.yaml; do
+  [[ ! -e $file || -e $out/$file ]] || stale+=("$file")
+done
+
+if $check; then
+  ((${#stale[@]} == 0)) || fail "stale: ${stale[*]}. Run \`make generate\` and commit what it writes"
+  say "generated files are up to date"
+  exit
+fi
+for file in "${stale[@]}"; do
+  if [[ -e $out/$file ]]; then
+    install -D -m 644 "$out/$file" "$file"
+    say "wrote $file"
+  else
+    rm "$file"
+    say "removed $file"
+  fi
+done
+say "generated files are up to date"

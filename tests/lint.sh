@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Everything that can be judged without running the software.
+# shellcheck source=tests/steps.sh
+source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+
+failed=()
+# Functions run under it must return their failures themselves: `set -e` does not hold behind `||`.
+check() {
+  step "$@" || failed+=("$2")
+}
+
+check_shell() {
+  git ls-files -z --cached --others --exclude-standard '*.sh' .ci/run | xargs -0 shellcheck -x
+}
+
+check_go() {
+  local unformatted
+  unformatted=$(gofmt -l tests/cluster)
+  [[ -z $unformatted ]] || { echo "run gofmt -w on: $unformatted"; return 1; }
+  (cd tests/cluster/cluster && go vet ./...)
+}
+
+# Each crate builds with nothing but what it asks for itself.
+check_each_crate() {
+  local manifest name
+  for manifest in $(git ls-files '*Cargo.toml'); do
+    name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$manifest" | head -n 1)
+    [[ -n $name ]] || continue # the workspace itself
+    echo "checking $name alone"
+    cargo check --quiet --locked -p "$name" || return 1
+  done
+}
+
+need_rust
+need_package cc gcc
+need_package shellcheck shellcheck
+
+# Takes minutes the first time, so it is built beside the rest.
+tests/tools.sh cargo-deny >"$logs/cargo-deny-install.log" 2>&1 &
+installing=$!
+trap 'kill "$installing" 2>/dev/null || true' EXIT
+
+check fmt "formatting of the Rust code" cargo fmt --all --check
+check shell "shell scripts" check_shell
+check go "Go code of the embedded cluster" check_go
+check walls "walls between the crates" tests/walls.sh
+check stale "generated files are up to date" tests/generate.sh --check
+check charts "charts: lint, schema, rendered manifests" tests/charts.sh
+check clippy "clippy over the workspace" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+check each "each crate by itself" check_each_crate
+
+say "waiting for cargo-deny to be built"
+wait "$installing" || fail "cargo-deny could not be installed: $(tail -n 3 "$logs/cargo-deny-install.log")"
+check deny "licences, banned crates and sources" "$(tests/tools.sh cargo-deny)" --offline check --hide-inclusion-graph bans licenses sources
+
+if ((${#failed[@]} > 0)); then
+  for title in "${failed[@]}"; do say "failed: $title" >&2; done
+  fail "lint failed after $SECONDS s"
+fi
+say "lint passed in $SECONDS s"
