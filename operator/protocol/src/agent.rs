@@ -4,7 +4,7 @@
 //! `Retry-After`. 400 and 422 reject the task for good. Any other status is a failed attempt that may be repeated.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// What an agent gets.
@@ -31,8 +31,8 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
-    /// The output; required when there is no `error`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The output; required when there is no `error`. An output of `null` is an output.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
     /// Why there is no output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +48,10 @@ pub struct AgentError {
     /// Whether a repetition may help. Default true.
     #[serde(default = "yes")]
     pub retryable: bool,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 fn yes() -> bool {

@@ -57,31 +57,32 @@ pub fn supervisor(supervisor: &Name) -> Permissions {
     Permissions { publish, subscribe: vec!["_INBOX.>".to_owned(), format!("load.{supervisor}.>")] }
 }
 
-/// The sidecars of one AgentPool: they take tasks of this pool and report on them.
+/// Prefix of the inboxes of a pool's sidecars, for the client's option of that name. Nobody else's agents may listen there.
+pub fn agent_inbox(supervisor: &Name, pool: &Name) -> String {
+    format!("_INBOX.agent.{supervisor}.{pool}")
+}
+
+/// The sidecars of one AgentPool: they pull and acknowledge the pool's four queues, write marks, results, dead letters and heartbeats, read back
+/// their marks and results, and exchange large values. They listen to nothing but their own inboxes.
 pub fn agent(supervisor: &Name, pool: &Name) -> Permissions {
     let mut publish = vec![
         format!("try.{supervisor}.{pool}.>"),
         format!("res.{supervisor}.{pool}.>"),
         format!("dead.{supervisor}.{pool}.>"),
-        format!("load.{supervisor}.{pool}.>"),
-        "$JS.API.INFO".to_owned(),
-        format!("$JS.API.STREAM.INFO.{WORK}"),
-        "$JS.FC.>".to_owned(),
+        format!("load.{supervisor}.{pool}.*"),
+        format!("$JS.API.DIRECT.GET.{WORK}.try.{supervisor}.{pool}.>"),
+        format!("$JS.API.DIRECT.GET.{WORK}.res.{supervisor}.{pool}.>"),
     ];
-    for kind in ["try", "res", "dead"] {
-        publish.push(format!("$JS.API.DIRECT.GET.{WORK}.{kind}.{supervisor}.{pool}.>"));
-    }
     for class in Class::ALL {
         let consumer = task_consumer(supervisor, pool, class);
         publish.extend([
-            format!("$JS.API.CONSUMER.INFO.{WORK}.{consumer}"),
             format!("$JS.API.CONSUMER.MSG.NEXT.{WORK}.{consumer}"),
             format!("$JS.ACK.{WORK}.{consumer}.>"),
             format!("$JS.ACK.*.*.{WORK}.{consumer}.>"),
         ]);
     }
     publish.extend(blobs());
-    Permissions { publish, subscribe: vec!["_INBOX.>".to_owned()] }
+    Permissions { publish, subscribe: vec![format!("{}.>", agent_inbox(supervisor, pool))] }
 }
 
 /// Reading and writing large values.
@@ -99,6 +100,7 @@ fn blobs() -> Vec<String> {
         format!("$JS.API.CONSUMER.DELETE.{stream}.>"),
         format!("$JS.ACK.{stream}.>"),
         format!("$JS.ACK.*.*.{stream}.>"),
+        format!("$JS.FC.{stream}.>"),
     ]
 }
 
@@ -108,4 +110,25 @@ fn kv(bucket: &str) -> String {
 
 fn streams() -> [String; 4] {
     [WORK.to_owned(), kv(CONFIG_BUCKET), kv(REPORT_BUCKET), kv(LEASE_BUCKET)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_reaches_only_its_own_queues_marks_and_results() {
+        let permissions = agent(&"licences".parse().unwrap(), &"classifier".parse().unwrap());
+        assert!(
+            permissions.publish.contains(&"$JS.API.CONSUMER.MSG.NEXT.WORK.licences_classifier_critical".to_owned())
+        );
+        let foreign: Vec<_> = permissions
+            .publish
+            .iter()
+            .filter(|subject| !subject.contains("licences.classifier.") && !subject.contains("licences_classifier_"))
+            .filter(|subject| !subject.contains("OBJ_BLOB") && !subject.contains("$O.BLOB"))
+            .collect();
+        assert!(foreign.is_empty(), "{foreign:?}");
+        assert_eq!(permissions.subscribe, ["_INBOX.agent.licences.classifier.>"]);
+    }
 }

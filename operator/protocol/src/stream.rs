@@ -1,5 +1,7 @@
 //! Names of the streams, buckets and consumers inside one Domain's account.
 
+use std::time::Duration;
+
 use tetrarch_core::{id::Name, priority::Class};
 
 /// The one stream of a Domain: tasks, start marks, results, run events and dead letters, so that an atomic batch can span them.
@@ -19,6 +21,16 @@ pub const LEASE_BUCKET: &str = "LEASE";
 
 /// Object store of inputs and outputs that are too large for one message ([`crate::blob`]).
 pub const BLOB_STORE: &str = "BLOB";
+
+/// Time after which the server delivers a task again when nobody extended or acknowledged it: `ack_wait` of the task consumers. Sidecars
+/// extend every third of it.
+pub const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// Pull requests that may wait at one task consumer: `max_waiting` of the consumers. Each idle agent holds one open for each class.
+pub const MAX_WAITING: i64 = 16 * 1024;
+
+/// Deliveries of a task after which it goes to the dead letters instead of to an agent.
+pub const MAX_DELIVERIES: u32 = 5;
 
 /// Name of the durable pull consumer for the tasks of one pool and class: `<supervisor>_<pool>_<class>`.
 pub fn task_consumer(supervisor: &Name, pool: &Name, class: Class) -> String {

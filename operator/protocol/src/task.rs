@@ -27,7 +27,7 @@ pub struct TaskEnvelope {
     pub traceparent: Option<String>,
 }
 
-/// Body of `try.…`.
+/// Body of `try.…`. The last message of the subject counts; every next one is written on the condition that the one before is still the last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TryEnvelope {
@@ -37,6 +37,16 @@ pub struct TryEnvelope {
     pub agent: String,
     /// When.
     pub at: Timestamp,
+    /// Calls begun under such marks so far, this one included.
+    #[serde(default = "one")]
+    pub calls: u32,
+    /// Whether this takes back the mark before it: the agent was not called, or said "not now" before it did anything.
+    #[serde(default)]
+    pub withdrawn: bool,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Body of `res.…`.
