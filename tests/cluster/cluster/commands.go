@@ -35,21 +35,12 @@ func identify(name string) (slot.Claim, error) {
 	return kube.Identify(name, state)
 }
 
-func open(name string, nodeParts bool) (*kube.Cluster, error) {
+func open(name string) (*kube.Cluster, error) {
 	claim, err := identify(name)
 	if err != nil {
 		return nil, err
 	}
-	// First the claim: nobody should wait for a build to hear that there is no cluster.
-	if _, err := kube.Open(claim, nil); err != nil || !nodeParts {
-		cluster, _ := kube.Open(claim, nil)
-		return cluster, err
-	}
-	made, err := parts(true)
-	if err != nil {
-		return nil, err
-	}
-	return kube.Open(claim, made)
+	return kube.Open(claim)
 }
 
 func build(arguments []string) error {
@@ -104,7 +95,7 @@ func kubeconfig(arguments []string) error {
 	if other := foreign.Detect(); other != nil {
 		return other.Kubeconfig(*name)
 	}
-	cluster, err := open(*name, false)
+	cluster, err := open(*name)
 	if err != nil {
 		return err
 	}
@@ -127,7 +118,7 @@ func showPath(arguments []string) error {
 func status(arguments []string) error {
 	set, name := flags("status")
 	set.Parse(arguments)
-	cluster, err := open(*name, false)
+	cluster, err := open(*name)
 	if err != nil {
 		return err
 	}
@@ -172,7 +163,7 @@ func down(arguments []string) error {
 func node(arguments []string) error {
 	set, name := flags("node")
 	set.Parse(arguments)
-	cluster, err := open(*name, false)
+	cluster, err := open(*name)
 	if err != nil {
 		return err
 	}
@@ -198,7 +189,7 @@ func onProgram(command string, arguments []string, act func(*kube.Cluster, strin
 	if set.NArg() != 1 {
 		return fmt.Errorf("usage: cluster.sh %s [--name NAME] PROGRAM", command)
 	}
-	cluster, err := open(*name, false)
+	cluster, err := open(*name)
 	if err != nil {
 		return err
 	}

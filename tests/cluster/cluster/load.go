@@ -46,7 +46,7 @@ func load(arguments []string) error {
 			return describe(*image, *binary, *entrypoint, *user, files, env)
 		})
 	}
-	cluster, err := open(*name, true)
+	cluster, err := open(*name)
 	if err != nil {
 		return err
 	}

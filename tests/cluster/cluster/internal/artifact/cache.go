@@ -9,7 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"tetrarch.dev/tests/cluster/internal/lock"
 )
 
 // Cache is a directory of finished artifacts. An artifact is a directory that
@@ -69,11 +70,11 @@ func (c Cache) Ensure(name, key string, make func(scratch string) error) (string
 	if c.Has(name, key) {
 		return final, nil
 	}
-	unlock, err := c.lock(name + "-" + key)
+	held, err := lock.Acquire(filepath.Join(c.Root, "locks", name+"-"+key))
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	defer held.Release()
 	if c.Has(name, key) {
 		return final, nil
 	}
@@ -97,23 +98,6 @@ func (c Cache) Ensure(name, key string, make func(scratch string) error) (string
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	return final, os.Rename(scratch, final)
-}
-
-// lock takes an advisory lock that the kernel releases when its holder dies.
-func (c Cache) lock(name string) (func(), error) {
-	dir := filepath.Join(c.Root, "locks")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return func() { file.Close() }, nil
 }
 
 // writeExecutable writes the content of from to path and makes it executable.

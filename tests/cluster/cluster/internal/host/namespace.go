@@ -29,6 +29,7 @@ type Node struct {
 	Log    string            `json:"log"`
 	Binds  map[string]string `json:"binds"` // path in the node: directory of this machine
 	Fresh  []string          `json:"fresh"` // paths in the node that are empty at first, in memory
+	Lock   *os.File          `json:"-"`     // held by the holder until it is in its group and recorded
 }
 
 // StartNode starts the holder and returns its process number.
@@ -44,6 +45,7 @@ func StartNode(description string, node Node) (int, error) {
 	defer log.Close()
 	command := exec.Command(self, HoldCommand, description)
 	command.Stdout, command.Stderr = log, log
+	command.ExtraFiles = inherited(node.Lock)
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
 	if err := command.Start(); err != nil {
 		return 0, fmt.Errorf("cannot make namespaces (root is needed): %w", err)
@@ -78,6 +80,7 @@ func Hold(node Node) error {
 	if err := WriteRecord(node.Record, self); err != nil {
 		return err
 	}
+	syscall.Close(inheritedFD) // the lock: from here on `down` finds us
 	if err := prepareMounts(node); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type Wire struct {
 	Routes  []string // networks behind the node: pods and services
 	Guarded int      // port that only this machine and the node may reach
 	Table   string   // nft table of the guard
+	Lock    *os.File // held by the commands that build it
 }
 
 // Connect builds the wire into the network namespace that node holds.
@@ -38,7 +39,7 @@ func (w Wire) Connect(node int) error {
 		{"ip", "link", "set", "eth0", "up"},
 	}
 	for _, arguments := range machine {
-		if err := output(exec.Command(arguments[0], arguments[1:]...)); err != nil {
+		if err := w.run(arguments...); err != nil {
 			return err
 		}
 	}
@@ -49,11 +50,18 @@ func (w Wire) Connect(node int) error {
 	}
 	// Processes of the machine (the API server calling webhooks, tests) reach pods and services over these.
 	for _, route := range w.Routes {
-		if err := output(exec.Command("ip", "route", "add", route, "via", w.NodeIP, "dev", w.Link)); err != nil {
+		if err := w.run("ip", "route", "add", route, "via", w.NodeIP, "dev", w.Link); err != nil {
 			return err
 		}
 	}
 	return w.guard()
+}
+
+// run leaves the lock to the command, lest it acts after we were killed and somebody cleaned up.
+func (w Wire) run(arguments ...string) error {
+	command := exec.Command(arguments[0], arguments[1:]...)
+	command.ExtraFiles = inherited(w.Lock)
+	return output(command)
 }
 
 // guard: the API server listens on every address, because it must answer on
@@ -68,6 +76,7 @@ func (w Wire) guard() error {
 `, w.Table, w.Guarded, w.Link)
 	command := exec.Command("nft", "-f", "-")
 	command.Stdin = strings.NewReader(rules)
+	command.ExtraFiles = inherited(w.Lock)
 	return output(command)
 }
 

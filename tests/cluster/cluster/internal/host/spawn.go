@@ -22,6 +22,7 @@ type Spec struct {
 	Group  string   `json:"group,omitempty"`  // control group, below every hierarchy's root
 	Node   int      `json:"node,omitempty"`   // join the namespaces of this process
 	Mounts bool     `json:"mounts,omitempty"` // with Node: the mount namespace too, not only the network
+	Lock   *os.File `json:"-"`                // held by the new process until it is in its group and recorded
 }
 
 // EnterCommand is the hidden subcommand through which every program starts.
@@ -65,7 +66,19 @@ func enter(spec Spec) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	return exec.Command(self, EnterCommand, string(description)), nil
+	command := exec.Command(self, EnterCommand, string(description))
+	command.ExtraFiles = inherited(spec.Lock)
+	return command, nil
+}
+
+// inheritedFD is the number under which a child finds the lock it was given.
+const inheritedFD = 3
+
+func inherited(lock *os.File) []*os.File {
+	if lock == nil {
+		return nil
+	}
+	return []*os.File{lock}
 }
 
 // Enter is the other side: it becomes the program.
@@ -95,6 +108,7 @@ func Enter(description string) error {
 	}
 	// Namespaces belong to the thread; execve makes the calling thread the whole process.
 	runtime.LockOSThread()
+	syscall.CloseOnExec(inheritedFD)
 	if spec.Node != 0 {
 		if err := joinNamespaces(spec.Node, spec.Mounts); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 
 	"tetrarch.dev/tests/cluster/internal/artifact"
 	"tetrarch.dev/tests/cluster/internal/host"
+	"tetrarch.dev/tests/cluster/internal/lock"
 	"tetrarch.dev/tests/cluster/internal/slot"
 )
 
@@ -21,6 +22,7 @@ const NodeName = "node-1"
 type Cluster struct {
 	slot.Claim
 	Parts *artifact.Parts
+	held  *lock.Lock // while it is being started
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$`)
@@ -110,7 +112,15 @@ func (c *Cluster) wire() host.Wire {
 		Routes:  []string{c.podCIDR(), c.serviceCIDR()},
 		Guarded: c.apiPort(),
 		Table:   fmt.Sprintf("tetrarch%d", c.Slot),
+		Lock:    c.lockFile(),
 	}
+}
+
+func (c *Cluster) lockFile() *os.File {
+	if c.held == nil {
+		return nil
+	}
+	return c.held.File()
 }
 
 // Usable tells whether a stranger has one of the slot's ports.

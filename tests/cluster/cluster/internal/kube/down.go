@@ -20,12 +20,11 @@ const killPatience = 20 * time.Second
 
 // Down removes the cluster and everything it made, except the logs if they are to be kept.
 func Down(claim slot.Claim, keepLogs bool) error {
-	unlock, err := lock(claim.ID)
+	held, err := exclusive(claim.ID)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	defer os.Remove(filepath.Join(RunRoot(), "locks", claim.ID))
+	defer held.Remove()
 	return remove(claim, keepLogs)
 }
 

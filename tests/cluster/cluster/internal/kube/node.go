@@ -39,6 +39,7 @@ func (c *Cluster) holder() host.Node {
 		Log:    c.log("node"),
 		Binds:  binds,
 		Fresh:  fresh,
+		Lock:   c.lockFile(),
 	}
 }
 

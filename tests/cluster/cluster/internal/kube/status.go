@@ -5,6 +5,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -20,7 +21,7 @@ import (
 )
 
 // Open is a cluster that has been started before.
-func Open(claim slot.Claim, parts *artifact.Parts) (*Cluster, error) {
+func Open(claim slot.Claim) (*Cluster, error) {
 	claimed, found, err := Slots().Find(claim.ID)
 	if err != nil {
 		return nil, err
@@ -28,7 +29,12 @@ func Open(claim slot.Claim, parts *artifact.Parts) (*Cluster, error) {
 	if !found {
 		return nil, fmt.Errorf("there is no cluster %q here: `cluster.sh up --name %s`", claim.Name, claim.Name)
 	}
-	return &Cluster{Claim: claimed, Parts: parts}, nil
+	c := &Cluster{Claim: claimed, Parts: &artifact.Parts{}}
+	content, err := os.ReadFile(c.run("parts.json"))
+	if err != nil {
+		return nil, fmt.Errorf("cluster %q has not finished starting: %w", claim.Name, err)
+	}
+	return c, json.Unmarshal(content, c.Parts)
 }
 
 // Status describes the cluster in a few lines, and whether all of it runs.
@@ -74,11 +80,11 @@ func (c *Cluster) Status() (lines []string, healthy bool) {
 
 // Restart kills a program of the cluster (if it runs) and starts it as before.
 func (c *Cluster) Restart(program string) error {
-	unlock, err := lock(c.ID)
+	held, err := exclusive(c.ID)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer held.Release()
 	content, err := os.ReadFile(c.spec(program))
 	if err != nil {
 		known, _ := filepath.Glob(c.spec("*"))
@@ -96,7 +102,33 @@ func (c *Cluster) Restart(program string) error {
 			return err
 		}
 	}
-	return host.Start(spec)
+	// The old record must not be taken for the new process having ended.
+	if err := os.Remove(spec.Record); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := host.Start(spec); err != nil {
+		return err
+	}
+	return c.waitAnswer(program)
+}
+
+// waitAnswer waits for the programs others cannot do without: a kubelet that
+// does not find containerd at its start gives up.
+func (c *Cluster) waitAnswer(program string) error {
+	return c.wait(time.Minute, []string{program}, func(ctx context.Context) (bool, error) {
+		switch program {
+		case "containerd":
+			return true, c.ctr("version")
+		case "etcd", "kube-apiserver":
+			api, err := c.api("admin")
+			if err != nil {
+				return false, err
+			}
+			return true, api.Do(ctx, "GET", "/readyz", nil, nil)
+		}
+		_, err := host.ReadRecord(c.record(program))
+		return true, err
+	})
 }
 
 // Kill ends a program of the cluster at once and leaves it dead: for tests of failures.

@@ -10,11 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"tetrarch.dev/tests/cluster/internal/artifact"
 	"tetrarch.dev/tests/cluster/internal/host"
+	"tetrarch.dev/tests/cluster/internal/lock"
 	"tetrarch.dev/tests/cluster/internal/slot"
 )
 
@@ -23,11 +23,11 @@ func Up(claim slot.Claim, parts *artifact.Parts, options Options, progress *arti
 	if !options.Rung3 && os.Geteuid() != 0 {
 		return nil, errors.New("a cluster with a node needs root (control groups, namespaces, mounts); `--rung3` does not")
 	}
-	unlock, err := lock(claim.ID)
+	held, err := exclusive(claim.ID)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer held.Release()
 	if err := remove(claim, false); err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func Up(claim slot.Claim, parts *artifact.Parts, options Options, progress *arti
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Claim: claim, Parts: parts}
+	c := &Cluster{Claim: claim, Parts: parts, held: held}
 	steps := []struct {
 		title string
 		work  func() error
@@ -59,17 +59,9 @@ func Up(claim slot.Claim, parts *artifact.Parts, options Options, progress *arti
 	return c, nil
 }
 
-// lock keeps two invocations from starting or removing one cluster at the same time.
-func lock(id string) (func(), error) {
-	dir := filepath.Join(RunRoot(), "locks")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(filepath.Join(dir, id), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	return func() { file.Close() }, syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
+// exclusive keeps two invocations from starting or removing one cluster at the same time.
+func exclusive(id string) (*lock.Lock, error) {
+	return lock.Acquire(filepath.Join(RunRoot(), "locks", id))
 }
 
 func (c *Cluster) prepare(options Options) error {
@@ -84,23 +76,20 @@ func (c *Cluster) prepare(options Options) error {
 	if err := c.writeKubeconfigs(); err != nil {
 		return err
 	}
-	if err := c.writeOptions(options); err != nil || options.Rung3 {
+	// What was started is what `load` and `restart` use later, whatever the sources have become.
+	content, err := json.Marshal(c.Parts)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.run("parts.json"), content, 0o644); err != nil || options.Rung3 {
 		return err
 	}
 	return c.configureNode()
 }
 
-func (c *Cluster) writeOptions(options Options) error {
-	content, err := json.Marshal(options)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(c.run("options.json"), content, 0o644)
-}
-
 // start runs a program, remembering how, so that it can be started again.
 func (c *Cluster) start(name string, spec host.Spec) error {
-	spec.Log, spec.Record = c.log(name), c.record(name)
+	spec.Log, spec.Record, spec.Lock = c.log(name), c.record(name), c.lockFile()
 	if os.Geteuid() == 0 {
 		spec.Group = c.daemons()
 		if err := host.MakeGroup(spec.Group); err != nil {

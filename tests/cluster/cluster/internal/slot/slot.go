@@ -10,7 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
+
+	"tetrarch.dev/tests/cluster/internal/lock"
 )
 
 // Count is how many clusters fit on one machine.
@@ -30,48 +31,36 @@ type Claim struct {
 // Registry is a directory of claims shared by every checkout on the machine.
 type Registry struct{ Dir string }
 
-// Locked runs work while no other process uses the registry. The kernel
-// releases the lock when its holder is killed.
-func (r Registry) Locked(work func() error) error {
-	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(filepath.Join(r.Dir, "lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		return err
-	}
-	return work()
+func (r Registry) acquire() (*lock.Lock, error) {
+	return lock.Acquire(filepath.Join(r.Dir, "lock"))
 }
 
 // Claim gives id a slot: the one it has, or else a free one, beginning at a
 // number that follows from id. usable is asked about slots nobody has claimed
 // (their ports may be taken by a stranger).
 func (r Registry) Claim(claim Claim, usable func(slot int) bool) (Claim, error) {
-	err := r.Locked(func() error {
-		claims, err := r.List()
-		if err != nil {
-			return err
+	held, err := r.acquire()
+	if err != nil {
+		return claim, err
+	}
+	defer held.Release()
+	claims, err := r.List()
+	if err != nil {
+		return claim, err
+	}
+	taken := map[int]bool{}
+	for _, other := range claims {
+		if other.ID == claim.ID {
+			claim.Slot = other.Slot
+			return claim, r.write(claim)
 		}
-		taken := map[int]bool{}
-		for _, other := range claims {
-			if other.ID == claim.ID {
-				claim.Slot = other.Slot
-				return r.write(claim)
-			}
-			taken[other.Slot] = true
-		}
-		chosen, err := choose(claim.ID, func(slot int) bool { return !taken[slot] && usable(slot) })
-		if err != nil {
-			return err
-		}
-		claim.Slot = chosen
-		return r.write(claim)
-	})
-	return claim, err
+		taken[other.Slot] = true
+	}
+	claim.Slot, err = choose(claim.ID, func(slot int) bool { return !taken[slot] && usable(slot) })
+	if err != nil {
+		return claim, err
+	}
+	return claim, r.write(claim)
 }
 
 func choose(id string, free func(int) bool) (int, error) {
@@ -121,19 +110,28 @@ func (r Registry) Find(id string) (Claim, bool, error) {
 	return Claim{}, false, err
 }
 
-// Release gives the slot back and then, while the registry is still locked and
-// if this was the last claim, runs last.
+// Release gives the slot back. If it was the last one, last runs while the
+// registry is still locked, and the registry goes too.
 func (r Registry) Release(claim Claim, last func() error) error {
-	return r.Locked(func() error {
-		if err := os.Remove(r.file(claim.Slot)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		claims, err := r.List()
-		if err != nil || len(claims) > 0 {
-			return err
-		}
-		return last()
-	})
+	held, err := r.acquire()
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(r.file(claim.Slot)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		held.Release()
+		return err
+	}
+	claims, err := r.List()
+	if err != nil || len(claims) > 0 {
+		held.Release()
+		return err
+	}
+	if err := last(); err != nil {
+		held.Release()
+		return err
+	}
+	held.Remove()
+	return nil
 }
 
 func (r Registry) file(slot int) string {
