@@ -45,6 +45,8 @@ go_tests() { (cd tests/cluster/cluster && go test -v ./...); }
 rung_unit() {
   suite unit unit-rust "rung 0-2: Rust tests without a cluster" \
     cargo test --locked --workspace --exclude tetrarch-tests --no-fail-fast -- "${filter[@]}"
+  suite unit unit-journal "rung 0: the checks that the cluster tests rely on" \
+    cargo test --locked -p tetrarch-tests --lib -- "${filter[@]}"
   [[ -z ${TEST_FILTER:-} ]] || return 0
   suite unit unit-charts "rung 1: rendered charts" tests/charts.sh
   suite unit unit-go "rung 0: the embedded cluster's own tests" go_tests
@@ -77,6 +79,8 @@ rung_cluster() {
   fi
   KUBECONFIG=$config prepare cluster install "installing the charts" tests/install.sh || return 0
   # One at a time: some of them kill what the others need.
+  # Tests that kill a process inside a container ask the embedded node to do it.
+  [[ ${CLUSTER:-embedded} != embedded || -n ${KUBECONFIG:-} ]] || export TETRARCH_CLUSTER_NAME=test
   KUBECONFIG=$config suite cluster cluster-rust "rung 4: journeys with real pods" \
     cargo test --locked -p tetrarch-tests --test 'cluster_*' --no-fail-fast -- --test-threads=1 "${filter[@]}"
   [[ -n ${KEEP_CLUSTER:-} ]] || step cluster-down "removing the cluster" "$cluster" down --name test

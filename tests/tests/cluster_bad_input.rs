@@ -26,7 +26,11 @@ async fn nonsense_is_refused_at_apply() -> Result<()> {
     let cases: [(&str, String, &[&str]); 6] = [
         (
             "two kinds in one step",
-            department.workflow("two", &json!([{"name": "a", "task": task, "pipeline": {"stages": [{"name": "s", "task": task}]}}]), &json!({})),
+            department.workflow(
+                "two",
+                &json!([{"name": "a", "task": task, "pipeline": {"stages": [{"name": "s", "task": task}]}}]),
+                &json!({}),
+            ),
             &["spec.steps[0]", "exactly one kind", "task, map, parallel or pipeline"],
         ),
         (
@@ -36,7 +40,11 @@ async fn nonsense_is_refused_at_apply() -> Result<()> {
         ),
         (
             "pool and capability",
-            department.workflow("both", &json!([{"name": "a", "task": {"agent": {"pool": "p", "capability": "c"}}}]), &json!({})),
+            department.workflow(
+                "both",
+                &json!([{"name": "a", "task": {"agent": {"pool": "p", "capability": "c"}}}]),
+                &json!({}),
+            ),
             &["spec.steps[0].task.agent", "either pool", "or capability"],
         ),
         (
@@ -83,7 +91,12 @@ async fn what_cannot_work_is_explained_in_the_conditions() -> Result<()> {
             json!({}),
             &["spec.steps[0].task.input", "nobody"],
         ),
-        ("lost-supervisor", json!([step("a", &[])]), json!({"supervisorRef": {"name": "elsewhere"}}), &["spec.supervisorRef", "elsewhere"]),
+        (
+            "lost-supervisor",
+            json!([step("a", &[])]),
+            json!({"supervisorRef": {"name": "elsewhere"}}),
+            &["spec.supervisorRef", "elsewhere"],
+        ),
     ];
     for (name, steps, patch, _) in &cases {
         cluster.apply(&department.workflow(name, steps, patch))?;
@@ -114,7 +127,9 @@ async fn what_cannot_work_is_explained_in_the_conditions() -> Result<()> {
     ensure!(cluster.get("namespace", None, "somebody-elses")?.is_some(), "a foreign namespace survives the Domain");
     cluster.kubectl(&["delete", "namespace", "somebody-elses", "--wait=false"])?;
     // An image that nobody has.
-    cluster.apply(&department.pool(1, &json!({"agent": {"image": "tetrarch/no-such-image:1", "imagePullPolicy": "Never"}})))?;
+    cluster.apply(
+        &department.pool(1, &json!({"agent": {"image": "tetrarch/no-such-image:1", "imagePullPolicy": "Never"}})),
+    )?;
     let stalled = cluster.until_condition("agentpool", ns, "scripted", ("Stalled", "True"), SOON).await?;
     ensure!(stalled.message.contains("no-such-image"), "the image is named: {stalled:?}");
     cluster.kubectl(&["delete", "domain", &department.name, "--timeout=120s"])?;
@@ -146,7 +161,9 @@ async fn misbehaving_agents_fail_their_step_with_a_reason() -> Result<()> {
         Ok(if run["phase"] == "Failed" { Ok(run) } else { Err(run.to_string()) })
     })
     .await?;
-    let step = |name: &str| run["steps"].as_array().into_iter().flatten().find(|s| s["name"] == name).cloned().unwrap_or(Value::Null);
+    let step = |name: &str| {
+        run["steps"].as_array().into_iter().flatten().find(|s| s["name"] == name).cloned().unwrap_or(Value::Null)
+    };
     for (name, _, reason) in &cases {
         ensure!(step(name)["phase"] == "Failed", "{name} should have failed: {run}");
         let message = step(name)["message"].as_str().unwrap_or_default().to_owned();

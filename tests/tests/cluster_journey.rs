@@ -5,10 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tetrarch_testkit::cluster::{Cluster, until};
-use tetrarch_tests::{
-    department::Department,
-    journal,
-};
+use tetrarch_tests::{department::Department, journal};
 
 const SOON: Duration = Duration::from_secs(120);
 
@@ -41,7 +38,11 @@ async fn applying_a_department_runs_its_work_and_deleting_it_leaves_nothing() ->
                 "retry": {"limit": 2, "backoff": {"initial": "100ms"}}}}]}},
     ]);
     let output = json!({"total": "${steps.squares.output.n}", "checks": "${steps.checks.output}", "size": "${steps.size.output.size}", "line": "${steps.line.output}"});
-    cluster.apply(&department.workflow("work", &steps, &json!({"output": output, "parameters": [{"name": "wanted", "value": "no"}]})))?;
+    cluster.apply(&department.workflow(
+        "work",
+        &steps,
+        &json!({"output": output, "parameters": [{"name": "wanted", "value": "no"}]}),
+    ))?;
 
     cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
     let run = until("finished run", SOON, || async {
@@ -54,7 +55,9 @@ async fn applying_a_department_runs_its_work_and_deleting_it_leaves_nothing() ->
     ensure!(run["output"]["size"] == json!(3_000_000), "an output by reference keeps its size: {run}");
     ensure!(run["output"]["checks"]["right"]["before"]["fixed"] == json!(true), "a stage reads the one before: {run}");
     ensure!(run["output"]["line"]["before"]["at"] == json!(1), "pipeline: {run}");
-    let step = |name: &str| run["steps"].as_array().into_iter().flatten().find(|s| s["name"] == name).cloned().unwrap_or(Value::Null);
+    let step = |name: &str| {
+        run["steps"].as_array().into_iter().flatten().find(|s| s["name"] == name).cloned().unwrap_or(Value::Null)
+    };
     ensure!(step("never")["phase"] == "Skipped", "a false condition skips: {run}");
     ensure!(step("line")["retries"] == json!(1), "one retry is counted: {run}");
     let account = journal::check(&cluster.plugin(&["journal", "work", "-n", &department.name])?)
@@ -131,14 +134,39 @@ async fn switching_the_depth_restarts_no_agent() -> Result<()> {
     cluster.until_condition("supervisor", ns, "default", ("Ready", "True"), SOON).await?;
     cluster.apply(&department.pool(1, &json!({"supervisorRef": null})))?;
     cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
-    let pods = || cluster.kubectl(&["get", "pods", "-n", &department.name, "-l", "tetrarch.dev/pool=scripted", "-o", "jsonpath={.items[*].metadata.uid}"]);
+    let pods = || {
+        cluster.kubectl(&[
+            "get",
+            "pods",
+            "-n",
+            &department.name,
+            "-l",
+            "tetrarch.dev/pool=scripted",
+            "-o",
+            "jsonpath={.items[*].metadata.uid}",
+        ])
+    };
     let before = pods()?;
     let steps = json!([{"name": "slow", "map": {"items": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
         "task": {"agent": {"capability": "scripted"}, "input": {"behave": "sleep", "millis": 1500}}}}]);
     cluster.apply(&department.workflow("slow", &steps, &json!({"supervisorRef": null})))?;
-    cluster.kubectl(&["patch", "orchestrator", "depth", "--type=merge", "-p", r#"{"spec":{"hierarchy":{"depth":4}}}"#])?;
+    cluster.kubectl(&[
+        "patch",
+        "orchestrator",
+        "depth",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"hierarchy":{"depth":4}}}"#,
+    ])?;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    cluster.kubectl(&["patch", "orchestrator", "depth", "--type=merge", "-p", r#"{"spec":{"hierarchy":{"depth":3}}}"#])?;
+    cluster.kubectl(&[
+        "patch",
+        "orchestrator",
+        "depth",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"hierarchy":{"depth":3}}}"#,
+    ])?;
     until("finished run", SOON, || async {
         let object = cluster.get("workflow", ns, "slow")?.context("the Workflow is gone")?;
         let run = object["status"]["run"].clone();

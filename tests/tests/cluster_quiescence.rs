@@ -19,7 +19,11 @@ async fn a_reconcile_of_an_unchanged_world_writes_nothing() -> Result<()> {
     cluster.until_condition("domain", None, &department.name, ("Ready", "True"), SOON).await?;
     cluster.apply(&department.supervisor(1))?;
     cluster.apply(&department.pool(1, &json!({})))?;
-    cluster.apply(&department.workflow("once", &json!([{"name": "a", "task": {"agent": {"pool": "scripted"}, "input": {}}}]), &json!({})))?;
+    cluster.apply(&department.workflow(
+        "once",
+        &json!([{"name": "a", "task": {"agent": {"pool": "scripted"}, "input": {}}}]),
+        &json!({}),
+    ))?;
     cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
     cluster.until_condition("workflow", ns, "once", ("Ready", "True"), SOON).await?;
     tokio::time::sleep(Duration::from_secs(10)).await;

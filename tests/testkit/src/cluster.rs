@@ -74,9 +74,14 @@ impl Cluster {
         }
     }
 
-    fn tool_with_input(&self, name: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
+    /// Where a tool is: beside the others, or on the PATH.
+    pub fn tool_path(&self, name: &str) -> PathBuf {
         let bundled = self.tools.join(name);
-        let program = if bundled.exists() { bundled } else { PathBuf::from(name) };
+        if bundled.exists() { bundled } else { PathBuf::from(name) }
+    }
+
+    fn tool_with_input(&self, name: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
+        let program = self.tool_path(name);
         let mut child = Command::new(&program)
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)

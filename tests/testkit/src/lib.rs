@@ -1,3 +1,4 @@
 //! Builders, clusters and servers for tests.
 
 pub mod cluster;
+pub mod kill;

@@ -1,0 +1,95 @@
+//! Rung 4: of two operators one acts; when it dies the other takes over and nothing is written twice.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use tetrarch_testkit::cluster::{Cluster, until};
+use tetrarch_tests::department::Department;
+
+const SYSTEM: &str = "tetrarch-system";
+const OPERATORS: &str = "app.kubernetes.io/component=operator";
+const SOON: Duration = Duration::from_secs(120);
+/// Duration of the operator's lease; another replica must act within it, plus the time of one reconcile.
+const LEASE: Duration = Duration::from_secs(15 + 10);
+
+fn holder(cluster: &Cluster) -> Result<String> {
+    let leases = cluster.kubectl(&[
+        "get",
+        "leases",
+        "-n",
+        SYSTEM,
+        "-o",
+        "jsonpath={.items[?(@.metadata.name==\"tetrarch-operator\")].spec.holderIdentity}",
+    ])?;
+    Ok(leases.trim().to_owned())
+}
+
+#[tokio::test]
+async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let department = Department::new("succession");
+    let ns = Some(department.name.as_str());
+    cluster.apply(&department.domain())?;
+    cluster.until_condition("domain", None, &department.name, ("Ready", "True"), SOON).await?;
+    cluster.apply(&department.supervisor(1))?;
+    cluster.apply(&department.pool(1, &json!({})))?;
+    cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
+    cluster.kubectl(&["scale", "deployment/tetrarch-operator", "-n", SYSTEM, "--replicas=2"])?;
+    cluster.kubectl(&["rollout", "status", "deployment/tetrarch-operator", "-n", SYSTEM, "--timeout=120s"])?;
+    let first = until("a leader", SOON, || async {
+        let holder = holder(&cluster)?;
+        Ok(if holder.is_empty() { Err("nobody holds the lease".to_owned()) } else { Ok(holder) })
+    })
+    .await?;
+    let generation = |cluster: &Cluster| -> Result<String> {
+        let deployment = cluster.get("deployment", ns, "scripted")?.context("the Deployment is gone")?;
+        Ok(deployment["metadata"]["generation"].to_string())
+    };
+    let before = generation(&cluster)?;
+    let pod = cluster
+        .pods(SYSTEM, OPERATORS)?
+        .into_iter()
+        .find(|pod| first.contains(pod.as_str()))
+        .context("the leader is no running pod")?;
+    cluster.kill_pod(SYSTEM, &pod)?;
+    cluster.kubectl(&[
+        "annotate",
+        "agentpool",
+        "scripted",
+        "-n",
+        &department.name,
+        "--overwrite",
+        "tests/touched=yes",
+    ])?;
+    let second = until("another leader", LEASE, || async {
+        let holder = holder(&cluster)?;
+        Ok(if holder.is_empty() || holder == first { Err(holder) } else { Ok(holder) })
+    })
+    .await?;
+    // The new leader acts: it answers a change of a spec.
+    cluster.kubectl(&[
+        "patch",
+        "agentpool",
+        "scripted",
+        "-n",
+        &department.name,
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"replicas":2}}"#,
+    ])?;
+    until("two agents wanted by the new leader", LEASE, || async {
+        let deployment = cluster.get("deployment", ns, "scripted")?.context("the Deployment is gone")?;
+        let wanted = deployment["spec"]["replicas"].clone();
+        Ok(if wanted == json!(2) { Ok(()) } else { Err(wanted.to_string()) })
+    })
+    .await?;
+    let after = generation(&cluster)?;
+    ensure!(
+        after.parse::<i64>()? == before.parse::<i64>()? + 1,
+        "only the one wanted change may reach the Deployment: generation {before} -> {after} under {second}"
+    );
+    cluster.kubectl(&["scale", "deployment/tetrarch-operator", "-n", SYSTEM, "--replicas=1"])?;
+    cluster.kubectl(&["delete", "domain", &department.name, "--timeout=120s"])?;
+    Ok(())
+}
