@@ -24,6 +24,7 @@ const usage = `usage: cluster.sh COMMAND [--name NAME]
   node COMMAND...                 run a command inside the node (after --)
   kill PROGRAM, restart PROGRAM   for tests of failures: etcd, kube-apiserver, kubelet, ...
   down [--all] [--keep-logs]      remove the cluster and all it made
+  smoke [--keep]                  up, check all that tests rely on, down
   verify-clean                    up, down, and compare the machine before and after
 
 NAME is "tetrarch" unless given. With KUBECONFIG set, or CLUSTER=kind|minikube,
@@ -44,7 +45,7 @@ func main() {
 func dispatch(name string, arguments []string) error {
 	commands := map[string]func([]string) error{
 		"build": build, "up": up, "load": load, "kubeconfig": kubeconfig, "path": showPath, "status": status,
-		"node": node, "kill": kill, "restart": restart, "down": down, "verify-clean": verifyClean,
+		"node": node, "kill": kill, "restart": restart, "down": down, "verify-clean": verifyClean, "smoke": runSmoke,
 		// These are not for people: the orchestrator starts itself with them.
 		host.EnterCommand: func(a []string) error { return host.Enter(a[0]) },
 		host.HoldCommand:  hold, kube.VolumesCommand: volumes,

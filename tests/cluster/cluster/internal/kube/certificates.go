@@ -139,3 +139,12 @@ func (c *Cluster) certify() error {
 	}
 	return front.issue(leaf{name: "front-proxy", user: "front-proxy"})
 }
+
+// CertifyServer writes ca.crt and a pair tls.crt, tls.key for a server of that name, apart from any cluster's.
+func CertifyServer(dir, name string) error {
+	ca, err := newAuthority(dir, "ca")
+	if err != nil {
+		return err
+	}
+	return ca.issue(leaf{name: "tls", user: name, hosts: []string{name}})
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"tetrarch.dev/tests/cluster/internal/host"
@@ -86,6 +87,24 @@ func (c *Cluster) hasImage(name, digest string) (bool, error) {
 	}
 	output, err := command.Output()
 	return err == nil && strings.Contains(string(output), digest), err
+}
+
+// ContainerProcess is the process of a container.
+func (c *Cluster) ContainerProcess(container string) (int, error) {
+	command, err := c.ctrCommand("tasks", "list")
+	if err != nil {
+		return 0, err
+	}
+	output, err := command.Output()
+	if err != nil {
+		return 0, err
+	}
+	for _, line := range strings.Split(string(output), "\n") {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == container {
+			return strconv.Atoi(fields[1])
+		}
+	}
+	return 0, fmt.Errorf("no container %s on the node", container)
 }
 
 // loadPause makes the sandbox image of all pods.
