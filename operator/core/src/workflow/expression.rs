@@ -1,0 +1,253 @@
+//! Expressions in workflows: CEL, compiled once, evaluated totally.
+//!
+//! The grammar is that of the `cel` crate. The evaluator is our own, because the state of a run is folded again and
+//! again from its journal, on several replicas, and must come out the same each time: maps are visited in the order of
+//! their keys, every evaluation has a budget, nothing panics, and values are borrowed from the run instead of copied.
+//!
+//! Differences from the CEL standard, all of them on purpose:
+//! - values are those of JSON: no bytes, timestamps, durations, types and messages; an integer is any of JSON's
+//!   (-2^63 to 2^64-1), `1u` is `1`, and a result that is not finite is an error;
+//! - arithmetic between an integer and a double is done in doubles, because agents write `1` where they mean `1.0`.
+
+mod evaluate;
+mod function;
+mod lower;
+mod scan;
+mod template;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, collections::BTreeMap, collections::BTreeSet};
+
+use serde_json::Value;
+
+pub use template::Template;
+use value::Meter;
+
+/// Longest expression, in bytes.
+pub const MAX_LENGTH: usize = 4096;
+/// Deepest nesting of brackets, and of operators in one expression.
+pub const MAX_NESTING: usize = 32;
+/// Most operators, dots and brackets in one expression.
+pub const MAX_OPERATORS: usize = 400;
+/// Budget of one evaluation: about one unit for each operation and for each 16 bytes copied.
+pub const MAX_COST: u64 = 10_000_000;
+/// Deepest nesting of a value that a template yields.
+pub const MAX_VALUE_DEPTH: usize = 100;
+
+/// Why an expression was refused or could not be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The expression is too long.
+    #[error("the expression has {0} bytes: write at most {MAX_LENGTH}")]
+    Length(usize),
+    /// The expression is too complex to be parsed safely.
+    #[error(
+        "the expression is too complex ({what}): split it over several steps, at most {MAX_NESTING} levels and {MAX_OPERATORS} operators"
+    )]
+    Complexity {
+        /// Which limit it exceeds.
+        what: &'static str,
+    },
+    /// The text is no CEL.
+    #[error("invalid CEL at column {column}: {message}")]
+    Syntax {
+        /// Where, from 1.
+        column: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// `${` without its `}`.
+    #[error("\"${{\" without its \"}}\": close it, or write \"$${{\" for the two characters themselves")]
+    Unclosed,
+    /// An unknown variable.
+    #[error("unknown variable {0:?}: write one of {known}", known = Variable::list())]
+    UnknownVariable(String),
+    /// An unknown function, or a known one with the wrong number of arguments.
+    #[error("unknown function {name:?} with {arguments} arguments: write one of {known}", known = function::list())]
+    UnknownFunction {
+        /// Its name.
+        name: String,
+        /// Arguments it was called with, the receiver included.
+        arguments: usize,
+    },
+    /// A part of CEL that has no meaning for JSON values.
+    #[error("{0} cannot be used here: values are those of JSON")]
+    Unsupported(&'static str),
+    /// `steps` other than as `steps.<name>`.
+    #[error(
+        "\"steps\" needs the name of a step right behind it: write steps.<name>, or steps['<name>'] when it has a dash"
+    )]
+    WholeSteps,
+    /// The template is nested too deeply.
+    #[error("the value is nested deeper than {0} levels: write a flatter one")]
+    Depth(usize),
+    /// The evaluation failed.
+    #[error("{0}")]
+    Evaluation(String),
+    /// The evaluation used up its budget.
+    #[error("the expression does too much work: filter earlier, or let an agent do it")]
+    Cost,
+}
+
+/// A variable that expressions can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Variable {
+    /// Values of the parameters.
+    Params,
+    /// Outputs and phases of ended steps.
+    Steps,
+    /// The run: `id` and `workflow`.
+    Run,
+    /// The item of a map's task.
+    Item,
+    /// The index of a map's task, from 0.
+    Index,
+    /// The output of the stage before, null for the first one.
+    Previous,
+    /// The outputs of a map's tasks, for its reducing task.
+    Results,
+}
+
+impl Variable {
+    /// All variables.
+    pub const ALL: [Self; 7] =
+        [Self::Params, Self::Steps, Self::Run, Self::Item, Self::Index, Self::Previous, Self::Results];
+
+    /// The name in expressions.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Params => "params",
+            Self::Steps => "steps",
+            Self::Run => "run",
+            Self::Item => "item",
+            Self::Index => "index",
+            Self::Previous => "previous",
+            Self::Results => "results",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|variable| variable.as_str() == name)
+    }
+
+    fn list() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+}
+
+/// What an expression or a template reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// Variables.
+    pub variables: BTreeSet<Variable>,
+    /// Steps, as in `steps.<name>`.
+    pub steps: BTreeSet<String>,
+    /// Parameters, as in `params.<name>`.
+    pub parameters: BTreeSet<String>,
+}
+
+impl References {
+    fn extend(&mut self, other: &Self) {
+        self.variables.extend(&other.variables);
+        self.steps.extend(other.steps.iter().cloned());
+        self.parameters.extend(other.parameters.iter().cloned());
+    }
+}
+
+/// The values of the variables for one evaluation.
+#[derive(Debug, Clone, Default)]
+pub struct Scope<'a> {
+    values: Vec<(Variable, Cow<'a, Value>)>,
+    steps: BTreeMap<&'a str, &'a Value>,
+}
+
+impl<'a> Scope<'a> {
+    /// Gives a variable its value.
+    #[must_use]
+    pub fn with(mut self, variable: Variable, value: Cow<'a, Value>) -> Self {
+        self.values.push((variable, value));
+        self
+    }
+
+    /// Makes a step readable: `view` is an object with `output` and `phase`.
+    #[must_use]
+    pub fn with_step(mut self, name: &'a str, view: &'a Value) -> Self {
+        self.steps.insert(name, view);
+        self
+    }
+}
+
+/// A compiled expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expression {
+    root: lower::Node,
+    references: References,
+}
+
+impl Expression {
+    /// Compiles an expression.
+    pub fn compile(source: &str) -> Result<Self, Error> {
+        scan::check_limits(source)?;
+        let parsed = parse(source)?;
+        let (root, references) = lower::lower(&parsed)?;
+        Ok(Self { root, references })
+    }
+
+    /// What it reads.
+    pub fn references(&self) -> &References {
+        &self.references
+    }
+
+    /// Its value.
+    pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, Error> {
+        self.evaluate_within(scope, &Meter::new(MAX_COST))
+    }
+
+    /// Its value, which must be true or false.
+    pub fn evaluate_condition(&self, scope: &Scope<'_>) -> Result<bool, Error> {
+        match self.evaluate(scope)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(Error::Evaluation(format!(
+                "the condition yields {}: write an expression that yields true or false",
+                value::describe(&other)
+            ))),
+        }
+    }
+
+    fn evaluate_within(&self, scope: &Scope<'_>, meter: &Meter) -> Result<Value, Error> {
+        let found = evaluate::Evaluation { scope, meter }.run(&self.root)?;
+        if let Cow::Borrowed(borrowed) = &found {
+            meter.spend_copy(borrowed)?;
+        }
+        Ok(found.into_owned())
+    }
+}
+
+/// Whether the text is an expression that can be evaluated.
+pub fn check(source: &str) -> Result<(), Error> {
+    Expression::compile(source).map(|_| ())
+}
+
+/// What the expression reads.
+pub fn references(source: &str) -> Result<References, Error> {
+    Expression::compile(source).map(|expression| expression.references)
+}
+
+fn parse(source: &str) -> Result<cel::parser::Expression, Error> {
+    // The parser is generated code with its own assertions; a text that trips one of them is a text that is no CEL.
+    let parsed = std::panic::catch_unwind(|| cel::parser::Parser::new().parse(source));
+    match parsed {
+        Ok(Ok(expression)) => Ok(expression),
+        Ok(Err(errors)) => {
+            let first = errors.errors.first();
+            Err(Error::Syntax {
+                column: first.map_or(1, |e| usize::try_from(e.pos.1).unwrap_or(0).max(1)),
+                message: first.map_or_else(|| "syntax error".to_owned(), |e| e.msg.clone()),
+            })
+        }
+        Err(_) => Err(Error::Syntax { column: 1, message: "the text cannot be parsed".to_owned() }),
+    }
+}

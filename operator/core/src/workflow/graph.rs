@@ -1,0 +1,67 @@
+//! What makes a definition valid: names, order, expressions and limits. All violations at once, each with its remedy.
+
+mod check;
+mod cycle;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, fmt};
+
+use super::definition::{Definition, Task};
+
+/// Most steps of a workflow.
+pub const MAX_STEPS: usize = 256;
+/// Most entries of a step's `after`, branches of a step and stages of a branch or a pipeline.
+pub const MAX_PARTS: usize = 64;
+/// Largest definition, as JSON text in bytes: it is part of each run's first journal entry.
+pub const MAX_SIZE: usize = 512 * 1024;
+
+/// A mistake in a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field, such as `spec.steps[2].after[0]`.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.field, self.message, self.remedy)
+    }
+}
+
+/// Everything that is wrong with a definition; nothing when a run of it can be driven.
+pub fn validate(definition: &Definition) -> Vec<Violation> {
+    check::Checker::new(definition).run()
+}
+
+/// For each step, the steps that have ended when it starts: those it comes after, directly or through others.
+pub(super) fn upstream(definition: &Definition) -> Vec<BTreeSet<usize>> {
+    let position = |name: &crate::id::Name| definition.steps.iter().position(|step| step.name == *name);
+    let direct: Vec<Vec<usize>> =
+        definition.steps.iter().map(|step| step.after.iter().filter_map(position).collect()).collect();
+    (0..direct.len())
+        .map(|step| {
+            let mut found = BTreeSet::new();
+            let mut open = direct[step].clone();
+            while let Some(next) = open.pop() {
+                if found.insert(next) {
+                    open.extend(&direct[next]);
+                }
+            }
+            found
+        })
+        .collect()
+}
+
+/// A task and where it stands; tasks are checked alike everywhere.
+struct Placed<'d> {
+    field: String,
+    task: &'d Task,
+    /// Variables that it may read beside those of every expression.
+    reads: &'static [super::expression::Variable],
+}

@@ -1,0 +1,266 @@
+//! The checks themselves, each a method that adds what it finds.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::{MAX_PARTS, MAX_SIZE, MAX_STEPS, Placed, Violation, cycle, upstream};
+use crate::{
+    id::Name,
+    workflow::{
+        definition::{Branch, Definition, MapStep, Reduce, Stage, Step, StepKind, Task},
+        expression::{Expression, References, Template, Variable},
+    },
+};
+
+/// Variables that every expression may read.
+const EVERYWHERE: [Variable; 3] = [Variable::Params, Variable::Steps, Variable::Run];
+
+pub(super) struct Checker<'d> {
+    definition: &'d Definition,
+    upstream: Vec<BTreeSet<usize>>,
+    violations: Vec<Violation>,
+}
+
+impl<'d> Checker<'d> {
+    pub(super) fn new(definition: &'d Definition) -> Self {
+        // The closure of a definition that is far too large is not worth its time; the size is the violation then.
+        let upstream = if definition.steps.len() > MAX_STEPS { Vec::new() } else { upstream(definition) };
+        Self { definition, upstream, violations: Vec::new() }
+    }
+
+    pub(super) fn run(mut self) -> Vec<Violation> {
+        let definition = self.definition;
+        self.check_sizes();
+        if definition.steps.len() > MAX_STEPS {
+            return self.violations;
+        }
+        self.check_names("spec.steps", definition.steps.iter().map(|step| &step.name));
+        self.check_order();
+        if definition.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            self.add("spec.timeout", "a run needs time", "write a duration above 0s");
+        }
+        for (index, step) in definition.steps.iter().enumerate() {
+            self.check_step(index, step);
+        }
+        if let Some(output) = &definition.output {
+            let every = (0..definition.steps.len()).collect();
+            self.check_template("spec.output", output, &[], &every);
+        }
+        self.violations
+    }
+
+    fn add(&mut self, field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) {
+        self.violations.push(Violation { field: field.into(), message: message.into(), remedy: remedy.into() });
+    }
+
+    fn check_sizes(&mut self) {
+        let steps = self.definition.steps.len();
+        if steps == 0 {
+            self.add("spec.steps", "the list is empty", "write at least one step");
+        }
+        if steps > MAX_STEPS {
+            let remedy = format!("write at most {MAX_STEPS}; a map step does one task for each item of a list");
+            self.add("spec.steps", format!("there are {steps} steps"), remedy);
+        }
+        let size = serde_json::to_vec(self.definition).map_or(0, |text| text.len());
+        if size > MAX_SIZE {
+            let remedy = format!("write at most {MAX_SIZE}; give large values to a run as parameters");
+            self.add("spec", format!("the definition has {size} bytes as JSON"), remedy);
+        }
+    }
+
+    fn check_names<'n>(&mut self, field: &str, names: impl Iterator<Item = &'n Name>) {
+        let mut first: HashMap<&Name, usize> = HashMap::new();
+        for (index, name) in names.enumerate() {
+            if let Some(earlier) = first.get(name) {
+                let message = format!("{name:?} is already the name of {field}[{earlier}]", name = name.as_str());
+                self.add(format!("{field}[{index}].name"), message, "write another name");
+            } else {
+                first.insert(name, index);
+            }
+        }
+    }
+
+    fn check_order(&mut self) {
+        let definition = self.definition;
+        let known: HashMap<&Name, usize> =
+            definition.steps.iter().enumerate().rev().map(|(index, step)| (&step.name, index)).collect();
+        let mut edges = vec![Vec::new(); definition.steps.len()];
+        for (index, step) in definition.steps.iter().enumerate() {
+            let field = format!("spec.steps[{index}].after");
+            if step.after.len() > MAX_PARTS {
+                let message = format!("there are {} entries", step.after.len());
+                self.add(&field, message, format!("write at most {MAX_PARTS}: steps they wait for need not be named"));
+            }
+            for (entry, name) in step.after.iter().enumerate() {
+                let field = format!("{field}[{entry}]");
+                if step.after[..entry].contains(name) {
+                    self.add(field, format!("{:?} stands here twice", name.as_str()), "write it once");
+                } else if let Some(&before) = known.get(name) {
+                    edges[index].push(before);
+                } else {
+                    let message = format!("there is no step {:?}", name.as_str());
+                    self.add(field, message, format!("write one of {}", self.step_names()));
+                }
+            }
+        }
+        for cycle in cycle::find(&edges) {
+            // `after` points backwards, people read forwards: a -> b means that b waits for a.
+            let mut names: Vec<&str> = cycle.iter().rev().map(|&step| definition.steps[step].name.as_str()).collect();
+            names.extend(names.first().copied());
+            let (last, first) = (cycle[cycle.len() - 1], cycle[0]);
+            let entry = definition.steps[last].after.iter().position(|name| *name == definition.steps[first].name);
+            let field = format!("spec.steps[{last}].after[{}]", entry.unwrap_or_default());
+            let remedy = "remove one of these from the `after` of the next";
+            self.add(field, format!("steps wait for each other: {}", names.join(" -> ")), remedy);
+        }
+    }
+
+    fn step_names(&self) -> String {
+        let mut names: Vec<&str> = self.definition.steps.iter().map(|step| step.name.as_str()).take(20).collect();
+        if self.definition.steps.len() > names.len() {
+            names.push("…");
+        }
+        names.join(", ")
+    }
+
+    fn check_step(&mut self, index: usize, step: &Step) {
+        let field = format!("spec.steps[{index}]");
+        let upstream = self.upstream.get(index).cloned().unwrap_or_default();
+        if let Some(when) = &step.when {
+            let field = format!("{field}.when");
+            match Expression::compile(when) {
+                Ok(expression) => self.check_references(&field, expression.references(), &[], &upstream),
+                Err(error) => self.add(field, error.to_string(), "write a CEL condition without ${}"),
+            }
+        }
+        if step.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            self.add(format!("{field}.timeout"), "a step needs time", "write a duration above 0s");
+        }
+        let placed = match &step.kind {
+            StepKind::Task(task) => vec![Placed { field: format!("{field}.task"), task, reads: &[] }],
+            StepKind::Map(map) => self.check_map(&format!("{field}.map"), map, &upstream),
+            StepKind::Parallel(branches) => self.check_branches(&format!("{field}.parallel.branches"), branches),
+            StepKind::Pipeline(stages) => self.check_stages(&format!("{field}.pipeline.stages"), stages),
+        };
+        for placed in placed {
+            self.check_template(&format!("{}.input", placed.field), &placed.task.input, placed.reads, &upstream);
+            self.check_task(&placed.field, placed.task);
+        }
+    }
+
+    fn check_map<'t>(&mut self, field: &str, map: &'t MapStep, upstream: &BTreeSet<usize>) -> Vec<Placed<'t>> {
+        let items = format!("{field}.items");
+        match &map.items {
+            Value::String(text) if !(text.starts_with("${") && text.ends_with('}')) => {
+                self.add(&items, "this is a text", "write ${…} around an expression that yields a list");
+            }
+            Value::Array(_) | Value::String(_) => self.check_template(&items, &map.items, &[], upstream),
+            _ => self.add(&items, "this is no list", "write a list, or ${…} with an expression that yields one"),
+        }
+        if map.max_parallel == 0 {
+            self.add(format!("{field}.maxParallel"), "no item could ever start", "write 1 or more");
+        }
+        if map.min_success_percent > 100 {
+            let message = format!("{} percent cannot be reached", map.min_success_percent);
+            self.add(format!("{field}.minSuccessPercent"), message, "write 0 to 100");
+        }
+        let reads = &[Variable::Item, Variable::Index];
+        let mut placed = vec![Placed { field: format!("{field}.task"), task: &map.task, reads }];
+        if let Reduce::Task(task) = &map.reduce {
+            placed.push(Placed { field: format!("{field}.reduce.task"), task, reads: &[Variable::Results] });
+        }
+        placed
+    }
+
+    fn check_branches<'t>(&mut self, field: &str, branches: &'t [Branch]) -> Vec<Placed<'t>> {
+        self.check_count(field, branches.len(), "branch");
+        self.check_names(field, branches.iter().map(|branch| &branch.name));
+        let mut placed = Vec::new();
+        for (index, branch) in branches.iter().enumerate() {
+            placed.extend(self.check_stages(&format!("{field}[{index}].stages"), &branch.stages));
+        }
+        placed
+    }
+
+    fn check_stages<'t>(&mut self, field: &str, stages: &'t [Stage]) -> Vec<Placed<'t>> {
+        self.check_count(field, stages.len(), "stage");
+        self.check_names(field, stages.iter().map(|stage| &stage.name));
+        let place = |(index, stage): (usize, &'t Stage)| Placed {
+            field: format!("{field}[{index}].task"),
+            task: &stage.task,
+            reads: &[Variable::Previous],
+        };
+        stages.iter().enumerate().map(place).collect()
+    }
+
+    fn check_count(&mut self, field: &str, count: usize, what: &str) {
+        if count == 0 {
+            self.add(field, "the list is empty", format!("write at least one {what}"));
+        } else if count > MAX_PARTS {
+            self.add(field, format!("there are {count} entries"), format!("write at most {MAX_PARTS}"));
+        }
+    }
+
+    fn check_task(&mut self, field: &str, task: &Task) {
+        if task.timeout.is_zero() {
+            self.add(format!("{field}.timeout"), "an attempt needs time", "write a duration above 0s");
+        }
+        if task.retry.factor == 0 {
+            let remedy = "write 1 for equal waiting times, or more";
+            self.add(format!("{field}.retry.backoff.factor"), "waiting times would shrink to nothing", remedy);
+        }
+    }
+
+    fn check_template(&mut self, field: &str, template: &Value, reads: &[Variable], upstream: &BTreeSet<usize>) {
+        match Template::compile(template) {
+            Ok(template) => self.check_references(field, template.references(), reads, upstream),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    let field = format!("{field}{}", mistake.place);
+                    self.add(field, mistake.error.to_string(), "write CEL inside of ${…}");
+                }
+            }
+        }
+    }
+
+    fn check_references(
+        &mut self,
+        field: &str,
+        references: &References,
+        reads: &[Variable],
+        upstream: &BTreeSet<usize>,
+    ) {
+        for variable in &references.variables {
+            if !EVERYWHERE.contains(variable) && !reads.contains(variable) {
+                let place = match variable {
+                    Variable::Item | Variable::Index => "the task of a map",
+                    Variable::Previous => "the stages of a pipeline or a branch",
+                    _ => "the reducing task of a map",
+                };
+                let known: Vec<&str> = EVERYWHERE.iter().chain(reads).map(|known| known.as_str()).collect();
+                let message = format!("{:?} has a value only in {place}", variable.as_str());
+                self.add(field, message, format!("write one of {}", known.join(", ")));
+            }
+        }
+        for name in &references.parameters {
+            if !self.definition.parameters.contains_key(name) {
+                let message = format!("there is no parameter {name:?}");
+                self.add(field, message, "add it to spec.parameters, or correct the name");
+            }
+        }
+        for name in &references.steps {
+            let Some(step) = self.definition.steps.iter().position(|step| step.name.as_str() == name) else {
+                let message = format!("there is no step {name:?}");
+                self.add(field, message, format!("write steps.<name> with one of {}", self.step_names()));
+                continue;
+            };
+            if !upstream.contains(&step) {
+                let message = format!("it reads the output of step {name:?} without waiting for it");
+                let place = field.split('.').take(2).collect::<Vec<_>>().join(".");
+                self.add(field, message, format!("add {name:?} to {place}.after"));
+            }
+        }
+    }
+}
