@@ -3,6 +3,7 @@
 #   crds/src            -> crds/generated, config/crd/bases, charts/tetrarch-crds/templates
 #   config/rbac         -> charts/tetrarch/files
 #   charts/*/values.yaml -> the table in charts/*/README.md
+#   charts/tetrarch     -> config/manager, config/nats, with the chart's defaults
 # shellcheck source=tests/steps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -15,7 +16,7 @@ trap 'rm -rf "$out"' EXIT
 
 generate_crds() {
   local documents=$out/all.yaml file name
-  cargo run --quiet --locked -p tetrarch-crds --bin crdgen >"$documents"
+  cargo run --locked -p tetrarch-crds --bin crdgen >"$documents"
   if grep -n '{{' "$documents"; then
     echo "a description holds {{, which the chart would run as a template: write it another way" >&2
     return 1
@@ -56,16 +57,36 @@ copy_roles() {
 
 tabulate_values() {
   local chart
-  for chart in charts/*/; do
+  for chart in charts/*/Chart.yaml; do
+    chart=${chart%Chart.yaml}
     mkdir -p "$out/$chart"
     awk '/<!-- values -->/ { print; exit } { print }' "${chart}README.md" >"$out/${chart}README.md"
     awk -f tests/values_table.awk "${chart}values.yaml" >>"$out/${chart}README.md"
   done
 }
 
+# The kustomize bases are the chart's defaults, so that the two ways of installing cannot drift apart.
+render_bases() {
+  local helm rendered=$out/rendered source
+  helm=$(tests/tools.sh cluster)/helm
+  cp -r charts/tetrarch "$out/chart"
+  cp "$out"/charts/tetrarch/files/* "$out/chart/files/"
+  "$helm" template tetrarch "$out/chart" --namespace tetrarch-system --output-dir "$rendered" >/dev/null
+  mkdir -p "$out"/config/{manager,nats}
+  for source in operator/{deployment,service,service_account,network_policy} nats/{config_map,service,stateful_set,network_policy}; do
+    {
+      echo "# Generated from charts/tetrarch/templates/$source.yaml by 'make generate'; do not edit."
+      grep -vE '^ *(helm.sh/chart|app.kubernetes.io/managed-by):|^# Source: |^ *namespace: tetrarch-system$' "$rendered/tetrarch/templates/$source.yaml" |
+        sed '1{/^---$/d}'
+    } >"$out/config/$([[ $source == operator/* ]] && echo manager || echo nats)/${source#*/}.yaml"
+  done
+  rm -rf "$rendered" "$out/chart"
+}
+
 generate_all() {
   generate_crds
   copy_roles
+  render_bases
   tabulate_values
   rm -f "$out/all.yaml"
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # images.sh build [--tests]          compiles what goes into images, and the tools people and tests call
-# images.sh load NAME [--tests]      brings the images into the cluster NAME
+# images.sh load NAME [--tests] [--dataset FILE]
+#                                    brings the images into the cluster NAME; the dataset becomes a part of the sample's agents
 # images.sh tag                      prints the tag of the three images of the control plane: it changes with their content
 # The programs land in .state/tools beside helm and kubectl.
 # shellcheck source=tests/steps.sh
@@ -20,10 +21,9 @@ build() {
   done
 }
 
-# The image of a Rust program: its name without the project's prefix.
+# load_program CLUSTER PROGRAM TAG [OPTION...]: an image is named like its program, without the project's prefix.
 load_program() {
-  local name=$1 program=$2 tag=$3
-  "$cluster" load --name "$name" --image "tetrarch/${program#tetrarch-}:$tag" --binary "$tools/$program" --entrypoint "/$program"
+  "$cluster" load --name "$1" --image "tetrarch/${2#tetrarch-}:$3" --binary "$tools/$2" --entrypoint "/$2" "${@:4}"
 }
 
 tag() {
@@ -33,10 +33,19 @@ tag() {
 }
 
 load() {
-  local name=$1 program
+  local name=$1 program dataset=() tests=false
+  shift
+  while (($# > 0)); do
+    case $1 in
+    --tests) tests=true ;;
+    --dataset) dataset=(--file "$2:/data/dataset.json") && shift ;;
+    *) fail "load: unknown option $1" ;;
+    esac
+    shift
+  done
   for program in "${control_plane[@]}"; do load_program "$name" "$program" "$(tag)"; done
-  load_program "$name" licence-agents dev
-  [[ ${2:-} != --tests ]] || load_program "$name" scripted-agent dev
+  load_program "$name" licence-agents dev "${dataset[@]}"
+  if $tests; then load_program "$name" scripted-agent dev; fi
   "$cluster" load --name "$name" --image tetrarch/nats:dev --binary "$(readlink -f "$tools/nats-server")" --entrypoint /nats-server
 }
 

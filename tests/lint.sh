@@ -35,22 +35,22 @@ need_rust
 need_package cc gcc
 need_package shellcheck shellcheck
 
-# Takes minutes the first time, so it is built beside the rest.
-tests/tools.sh cargo-deny >"$logs/cargo-deny-install.log" 2>&1 &
-installing=$!
-trap 'kill "$installing" 2>/dev/null || true' EXIT
+# These take minutes the first time, so they are built beside the rest.
+trap abandon EXIT
+begin cargo-deny-install tests/tools.sh cargo-deny
+begin tools tests/tools.sh cluster
 
 check fmt "formatting of the Rust code" cargo fmt --all --check
 check shell "shell scripts" check_shell
 check go "Go code of the embedded cluster" check_go
 check walls "walls between the crates" tests/walls.sh
-check stale "generated files are up to date" tests/generate.sh --check
-check charts "charts: lint, schema, rendered manifests" tests/charts.sh
 check clippy "clippy over the workspace" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 check each "each crate by itself" check_each_crate
 
-say "waiting for cargo-deny to be built"
-wait "$installing" || fail "cargo-deny could not be installed: $(tail -n 3 "$logs/cargo-deny-install.log")"
+finish tools "getting helm"
+check stale "generated files are up to date" tests/generate.sh --check
+check charts "charts: lint, schema, rendered manifests" tests/charts.sh
+finish cargo-deny-install "building cargo-deny"
 check deny "licences, banned crates and sources" "$(tests/tools.sh cargo-deny)" --offline check --hide-inclusion-graph bans licenses sources
 
 if ((${#failed[@]} > 0)); then

@@ -42,6 +42,13 @@ prepare() {
 
 go_tests() { (cd tests/cluster/cluster && go test -v ./...); }
 
+# However this ends, nothing keeps running that it started.
+remove=''
+leave() {
+  abandon
+  [[ -z $remove || -n ${KEEP_CLUSTER:-} ]] || "$cluster" down --name "$remove" >/dev/null 2>&1 || true
+}
+
 rung_unit() {
   suite unit unit-rust "rung 0-2: Rust tests without a cluster" \
     cargo test --locked --workspace --exclude tetrarch-tests --no-fail-fast -- "${filter[@]}"
@@ -59,18 +66,18 @@ start() {
 rung_api() {
   # Always the embedded one: these tests install definitions and write objects that nobody reconciles.
   export CLUSTER=embedded
-  [[ -n ${KEEP_CLUSTER:-} ]] || trap 'CLUSTER=embedded "$cluster" down --name test-api >/dev/null 2>&1' EXIT
+  remove=test-api
   start api --name test-api --rung3 || return 0
   KUBECONFIG=$("$cluster" kubeconfig --name test-api) suite api api-rust "rung 3: against a real API server" \
     cargo test --locked -p tetrarch-tests --test 'api_*' --no-fail-fast -- "${filter[@]}"
   [[ -n ${KEEP_CLUSTER:-} ]] || step api-down "removing the cluster" "$cluster" down --name test-api
-  trap - EXIT
+  remove=
   unset CLUSTER
 }
 
 rung_cluster() {
   prepare cluster images-build "compiling the images" tests/images.sh build --tests || return 0
-  [[ -n ${KEEP_CLUSTER:-} ]] || trap '"$cluster" down --name test >/dev/null 2>&1' EXIT
+  remove="test"
   start cluster --name test || return 0
   local config
   config=$("$cluster" kubeconfig --name test)
@@ -84,17 +91,21 @@ rung_cluster() {
   KUBECONFIG=$config suite cluster cluster-rust "rung 4: journeys with real pods" \
     cargo test --locked -p tetrarch-tests --test 'cluster_*' --no-fail-fast -- --test-threads=1 "${filter[@]}"
   [[ -n ${KEEP_CLUSTER:-} ]] || step cluster-down "removing the cluster" "$cluster" down --name test
-  trap - EXIT
+  remove=
 }
 
 need_rust
 need_package cc gcc
 export PATH=$state/tools:$PATH TETRARCH_TOOLS=$state/tools
+# Built while the Rust tests compile, because it takes minutes the first time; `up` waits for it.
+parts=(--rung3)
+[[ " $* " != *" cluster "* ]] || parts=()
+trap leave EXIT
+begin cluster-build "$cluster" build "${parts[@]}"
+step compile "compiling the tests" cargo test --locked --workspace --exclude tetrarch-tests --no-run ||
+  say "going on with what compiles"
+finish cluster-build "building the embedded cluster" || say "going on without it"
 step tools "collecting helm, kubectl and nats-server" tests/tools.sh cluster
-if [[ " $* " != " unit " ]]; then
-  # Built while the unit tests compile; `up` waits for it.
-  "$cluster" build >"$logs/cluster-build.log" 2>&1 </dev/null &
-fi
 
 for rung in "$@"; do
   begin=$SECONDS

@@ -23,32 +23,52 @@ fail() {
   exit 1
 }
 
-# step NAME TITLE COMMAND...: runs a command, its output in a log. Long ones show every 15 seconds what they do;
-# a failed one shows the end of its log.
-step() {
-  local title=$2 log=$logs/$1.log begin=$SECONDS status=0 shown=$SECONDS
-  shift 2
-  say "$title"
+declare -A started_pid=() started_at=()
+
+# begin NAME COMMAND...: starts a command beside what follows, its output in a log.
+begin() {
+  local name=$1
+  shift
   set -m # a process group of its own, so that an interrupt takes the whole of it along
-  "$@" >"$log" 2>&1 </dev/null &
-  local pid=$!
+  "$@" >"$logs/$name.log" 2>&1 </dev/null &
   set +m
-  trap 'kill -TERM -- -'"$pid"' 2>/dev/null; exit 130' INT TERM
+  started_pid[$name]=$!
+  started_at[$name]=$SECONDS
+  trap 'abandon; exit 130' INT TERM
+}
+
+# abandon: ends everything that was begun and is not finished.
+abandon() {
+  local pid
+  for pid in "${started_pid[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+}
+
+# finish NAME TITLE: waits for what was begun. Long ones show every 15 seconds what they do; of a failed one the end
+# of its log is shown.
+finish() {
+  local pid=${started_pid[$1]} begin=${started_at[$1]} log=$logs/$1.log shown=$SECONDS status=0
   while kill -0 "$pid" 2>/dev/null; do
-    sleep 0.2
+    sleep 0.1
     if ((SECONDS - shown >= 15)); then
       shown=$SECONDS
-      say "… $title ($((SECONDS - begin)) s): $(tail -n 1 "$log" | tr -dc '[:print:]' | cut -c1-110)"
+      say "… $2 ($((SECONDS - begin)) s): $(tail -n 1 "$log" | tr -dc '[:print:]' | cut -c1-110)"
     fi
   done
   wait "$pid" || status=$?
-  trap - INT TERM
+  unset "started_pid[$1]"
   if ((status != 0)); then
-    say "failed after $((SECONDS - begin)) s: $title. The end of ${log#"$root"/}:" >&2
+    say "failed after $((SECONDS - begin)) s: $2. The end of ${log#"$root"/}:" >&2
     tail -n "${STEP_TAIL:-40}" "$log" >&2
     return "$status"
   fi
-  ((SECONDS - begin < 5)) || say "done in $((SECONDS - begin)) s: $title"
+  ((SECONDS - begin < 5)) || say "done in $((SECONDS - begin)) s: $2"
+}
+
+# step NAME TITLE COMMAND...: begins and finishes.
+step() {
+  say "$2"
+  begin "$1" "${@:3}"
+  finish "$1" "$2"
 }
 
 # root_run COMMAND...: runs as root where that is possible.

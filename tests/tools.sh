@@ -22,7 +22,7 @@ cargo_deny() {
 
 cluster_tools() {
   local from tools=$state/tools program
-  from=$("$cluster" path --tools)
+  from=$("$cluster" path --rung3)
   mkdir -p "$tools"
   for program in helm kubectl nats-server; do ln -sfn "$from/$program" "$tools/$program"; done
   echo "$tools"

@@ -1,0 +1,93 @@
+{{/* Labels of every object; the argument is a list of the root and the component. */}}
+{{- define "tetrarch.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "tetrarch.selector" (index . 1) }}
+app.kubernetes.io/part-of: tetrarch
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
+{{- end -}}
+
+{{/* Labels that select the pods of a component. */}}
+{{- define "tetrarch.selector" -}}
+app.kubernetes.io/name: tetrarch
+app.kubernetes.io/component: {{ . }}
+{{- end -}}
+
+{{/* Reference of one of Tetrarch's images; the argument is a list of the root and the image's values. */}}
+{{- define "tetrarch.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- with $root.Values.image.registry }}{{ . }}/{{ end -}}
+{{ $image.repository }}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+
+{{/* Reference of the NATS image. */}}
+{{- define "tetrarch.natsImage" -}}
+{{- with .Values.nats.image -}}
+{{- with .registry }}{{ . }}/{{ end -}}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where everybody reaches the bus. */}}
+{{- define "tetrarch.busUrl" -}}
+{{- .Values.bus.url | default (printf "tls://tetrarch-nats.%s.svc:4222" .Release.Namespace) -}}
+{{- end -}}
+
+{{/* What the Pod Security Standard "restricted" asks of a pod. */}}
+{{- define "tetrarch.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* What the Pod Security Standard "restricted" asks of a container, and a root file system nobody writes. */}}
+{{- define "tetrarch.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* The operator's environment, which `helm test` needs as well. */}}
+{{- define "tetrarch.operatorEnv" -}}
+- name: TETRARCH_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: TETRARCH_BUS_URL
+  value: {{ include "tetrarch.busUrl" . | quote }}
+- name: TETRARCH_SUPERVISOR_IMAGE
+  value: {{ include "tetrarch.image" (list . .Values.supervisor.image) | quote }}
+- name: TETRARCH_SIDECAR_IMAGE
+  value: {{ include "tetrarch.image" (list . .Values.sidecar.image) | quote }}
+- name: TETRARCH_IMAGE_PULL_POLICY
+  value: {{ .Values.image.pullPolicy }}
+- name: TETRARCH_HTTP_ADDR
+  value: "0.0.0.0:9090"
+- name: TETRARCH_LOG
+  value: {{ .Values.operator.log | quote }}
+{{- with .Values.operator.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Who may scrape metrics. */}}
+{{- define "tetrarch.metricsFrom" -}}
+{{- range .Values.networkPolicy.metricsFrom }}
+- namespaceSelector:
+    {{- toYaml . | nindent 4 }}
+{{- else }}
+- namespaceSelector: {}
+{{- end }}
+{{- end -}}

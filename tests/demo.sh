@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# From nothing to a finished licence audit: cluster, images, charts, sample, report, second opinion.
+# shellcheck source=tests/steps.sh
+source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+
+demo=$state/demo tools=$state/tools
+sample=config/samples/licence-audit
+namespace=compliance workflow=licence-audit
+mkdir -p "$demo"
+export PATH=$tools:$PATH
+trap abandon EXIT
+
+need_rust
+need_package cc gcc
+need_package licensecheck licensecheck
+
+say "starting a cluster, and compiling the images beside it (minutes the first time, seconds later)"
+begin cluster-up "$cluster" up
+step images-build "compiling the images" tests/images.sh build
+step gather "gathering the licence texts of all dependencies in Cargo.lock" \
+  "$tools/licence-agents" gather --out "$demo/dataset"
+finish cluster-up "starting the cluster"
+step tools "collecting helm, kubectl and nats-server" tests/tools.sh cluster
+KUBECONFIG=$("$cluster" kubeconfig)
+export KUBECONFIG
+if [[ -z ${IMAGE_REGISTRY:-} ]]; then
+  step images-load "loading the images" tests/images.sh load tetrarch --dataset "$demo/dataset/dataset.json"
+fi
+step install "installing the charts tetrarch-crds and tetrarch" tests/install.sh
+
+say "applying $sample"
+before=$(kubectl get workflow "$workflow" -n "$namespace" -o 'jsonpath={.status.run.id}' --ignore-not-found 2>/dev/null || true)
+kubectl apply --server-side -f "$sample"
+if grep -q '^loaded tetrarch/licence-agents' "$logs/images-load.log" && [[ -n $before ]]; then
+  # The tag stays the same when the agents are compiled anew, so nothing else would replace them.
+  kubectl delete pods -n "$namespace" -l app.kubernetes.io/component=agent --wait=false
+fi
+if [[ -n $before ]]; then
+  say "the Workflow is as it was, so nothing starts by itself: asking for a further run"
+  kubectl tetrarch run "$workflow" -n "$namespace"
+fi
+kubectl tetrarch watch "$workflow" -n "$namespace"
+
+say "saving the report"
+kubectl tetrarch get run "$workflow" -n "$namespace" -o json >"$demo/run.json"
+licence-agents show --report "$demo/report.json" | tee "$demo/report.md"
+
+say "asking an independent tool (licensecheck of Debian) about the same texts"
+licence-agents verify --report "$demo/report.json" --dataset "$demo/dataset" | tee "$demo/verification.txt"
+
+cat <<END
+
+The report is in ${demo#"$root"/}/report.md, as data in report.json; what the independent tool says in verification.txt.
+To look around:
+
+  export KUBECONFIG=$KUBECONFIG PATH=$tools:\$PATH
+  kubectl tetrarch tree
+  kubectl tetrarch get run $workflow -n $namespace
+  kubectl get tetrarch -A
+  make down
+
+END
+say "demo finished in $SECONDS s"
