@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
 update=false
 [[ ${1:-} != --update ]] || update=true
-tools=$(tests/tools.sh cluster)
+tools=$(tests/tools.sh cluster --rung3)
 failed=0
 
 # verdict NAME STATUS: one line for each case, which tests/run.sh counts.

@@ -68,7 +68,7 @@ tabulate_values() {
 # The kustomize bases are the chart's defaults, so that the two ways of installing cannot drift apart.
 render_bases() {
   local helm rendered=$out/rendered source
-  helm=$(tests/tools.sh cluster)/helm
+  helm=$(tests/tools.sh cluster --rung3)/helm
   cp -r charts/tetrarch "$out/chart"
   cp "$out"/charts/tetrarch/files/* "$out/chart/files/"
   "$helm" template tetrarch "$out/chart" --namespace tetrarch-system --output-dir "$rendered" >/dev/null

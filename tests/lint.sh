@@ -38,7 +38,7 @@ need_package shellcheck shellcheck
 # These take minutes the first time, so they are built beside the rest.
 trap abandon EXIT
 begin cargo-deny-install tests/tools.sh cargo-deny
-begin tools tests/tools.sh cluster
+begin tools tests/tools.sh cluster --rung3
 
 check fmt "formatting of the Rust code" cargo fmt --all --check
 check shell "shell scripts" check_shell

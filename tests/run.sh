@@ -79,15 +79,20 @@ rung_cluster() {
   prepare cluster images-build "compiling the images" tests/images.sh build --tests || return 0
   remove="test"
   start cluster --name test || return 0
+  prepare cluster gather "gathering the input of the licence audit" \
+    "$state/tools/licence-agents" gather --out "$state/test-dataset" || return 0
+  if [[ -z ${IMAGE_REGISTRY:-} ]]; then
+    prepare cluster images-load "loading the images" \
+      tests/images.sh load test --tests --dataset "$TETRARCH_AUDIT_DATASET" || return 0
+  fi
   local config
   config=$("$cluster" kubeconfig --name test)
-  if [[ -z ${IMAGE_REGISTRY:-} ]]; then
-    prepare cluster images-load "loading the images" tests/images.sh load test --tests || return 0
-  fi
   KUBECONFIG=$config prepare cluster install "installing the charts" tests/install.sh || return 0
+  KUBECONFIG=$config prepare cluster sample "applying the licence audit" \
+    kubectl apply --server-side -f config/samples/licence-audit || return 0
+  # Tests that kill a process inside a container ask the embedded node to do it; elsewhere they delete the pod.
+  [[ $config != "$state"/* ]] || export TETRARCH_CLUSTER_NAME=test
   # One at a time: some of them kill what the others need.
-  # Tests that kill a process inside a container ask the embedded node to do it.
-  [[ ${CLUSTER:-embedded} != embedded || -n ${KUBECONFIG:-} ]] || export TETRARCH_CLUSTER_NAME=test
   KUBECONFIG=$config suite cluster cluster-rust "rung 4: journeys with real pods" \
     cargo test --locked -p tetrarch-tests --test 'cluster_*' --no-fail-fast -- --test-threads=1 "${filter[@]}"
   [[ -n ${KEEP_CLUSTER:-} ]] || step cluster-down "removing the cluster" "$cluster" down --name test
@@ -96,7 +101,7 @@ rung_cluster() {
 
 need_rust
 need_package cc gcc
-export PATH=$state/tools:$PATH TETRARCH_TOOLS=$state/tools
+export PATH=$state/tools:$PATH TETRARCH_TOOLS=$state/tools TETRARCH_AUDIT_DATASET=$state/test-dataset/dataset.json
 # Built while the Rust tests compile, because it takes minutes the first time; `up` waits for it.
 parts=(--rung3)
 [[ " $* " != *" cluster "* ]] || parts=()
@@ -105,7 +110,7 @@ begin cluster-build "$cluster" build "${parts[@]}"
 step compile "compiling the tests" cargo test --locked --workspace --exclude tetrarch-tests --no-run ||
   say "going on with what compiles"
 finish cluster-build "building the embedded cluster" || say "going on without it"
-step tools "collecting helm, kubectl and nats-server" tests/tools.sh cluster
+step tools "collecting helm, kubectl and nats-server" tests/tools.sh cluster "${parts[@]}"
 
 for rung in "$@"; do
   begin=$SECONDS

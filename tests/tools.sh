@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tools.sh cargo-deny: prints where cargo-deny is, installing it into the cache when it is missing.
-# tools.sh cluster: puts helm, kubectl and nats-server into .state/tools and prints that directory.
+# tools.sh cluster [--rung3]: puts helm, kubectl, nats-server and, without --rung3, what belongs to a node into
+# .state/tools and prints that directory.
 # shellcheck source=tests/steps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -22,14 +23,14 @@ cargo_deny() {
 
 cluster_tools() {
   local from tools=$state/tools program
-  from=$("$cluster" path --rung3)
+  from=$("$cluster" path "$@")
   mkdir -p "$tools"
-  for program in helm kubectl nats-server; do ln -sfn "$from/$program" "$tools/$program"; done
+  for program in "$from"/*; do ln -sfn "$program" "$tools/$(basename "$program")"; done
   echo "$tools"
 }
 
 case ${1:-} in
 cargo-deny) cargo_deny ;;
-cluster) cluster_tools ;;
-*) fail "usage: tools.sh cargo-deny|cluster" ;;
+cluster) cluster_tools "${@:2}" ;;
+*) fail "usage: tools.sh cargo-deny|cluster [--rung3]" ;;
 esac
