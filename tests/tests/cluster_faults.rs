@@ -55,7 +55,7 @@ async fn audit_is_complete(cluster: &Cluster, request: &str) -> Result<journal::
     let report: Value =
         serde_json::from_str(&cluster.plugin(&["get", "run", "licence-audit", "-n", NAMESPACE, "--output"])?)?;
     let mut classified: BTreeMap<String, usize> = BTreeMap::new();
-    for package in report["packages"].as_array().context("the report lists no packages")? {
+    for package in report["report"]["packages"].as_array().context("the report lists no packages")? {
         let key = format!(
             "{} {}",
             package["name"].as_str().unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! The agents behind the HTTP agent protocol: each takes the input of a task and answers with its output.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -62,7 +62,7 @@ struct ClassificationsInput {
 
 impl Agent {
     /// The agent that serves the dataset of a folder.
-    pub fn inventory(folder: &PathBuf) -> Result<Arc<Self>, dataset::Error> {
+    pub fn inventory(folder: &Path) -> Result<Arc<Self>, dataset::Error> {
         Ok(Arc::new(Self::Inventory(Dataset::read(folder)?)))
     }
 

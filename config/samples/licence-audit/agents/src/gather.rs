@@ -153,8 +153,11 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "x").unwrap();
         };
-        ["LICENSE-MIT", "licence.txt", "COPYING", "LICENSES/Zlib.txt", "license.rs", "README.md", "docs/terms"]
-            .map(write);
+        for name in
+            ["LICENSE-MIT", "licence.txt", "COPYING", "LICENSES/Zlib.txt", "license.rs", "README.md", "docs/terms"]
+        {
+            write(name);
+        }
         let paths = licence_files(package.path(), Some(Path::new("docs/terms"))).unwrap();
         let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         assert_eq!(paths, ["COPYING", "LICENSE-MIT", "LICENSES/Zlib.txt", "docs/terms", "licence.txt"]);

@@ -61,11 +61,8 @@ fn every_common_text_is_itself(
 
 #[test]
 fn owner_layout_and_comment_marks_do_not_matter() {
-    let changed: String = text("MIT")
-        .replace("<year> <copyright holders>", "2014 Jane Doe")
-        .lines()
-        .map(|line| format!(" *  {}\n", line.to_uppercase()))
-        .collect();
+    let owned = text("MIT").replace("<year> <copyright holders>", "2014 Jane Doe").to_uppercase();
+    let changed = owned.lines().map(|line| format!(" *  {line}")).collect::<Vec<_>>().join("\n");
     assert_eq!(found(&changed), [("MIT".to_owned(), 100)]);
 }
 
