@@ -1,1 +1,10 @@
 //! Access to the bus, shared by operator, supervisor and sidecar: connection, the streams of a Domain, conditional and batched writes, large values.
+
+pub mod blob;
+pub mod connection;
+pub mod domain;
+pub mod follow;
+pub mod keyvalue;
+pub mod write;
+
+pub use connection::{Bus, Options, State, connect};
