@@ -9,6 +9,7 @@ use async_nats::jetstream::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use rand::RngExt as _;
 
 use crate::{Bus, State};
 
@@ -177,6 +178,7 @@ impl Follow {
             Start::Latest => DeliverPolicy::LastPerSubject,
         };
         let config = pull::Config {
+            name: Some(format!("follow-{:016x}", rand::rng().random::<u64>())),
             deliver_policy,
             ack_policy: AckPolicy::None,
             filter_subjects: self.filters.clone(),

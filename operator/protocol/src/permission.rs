@@ -35,6 +35,7 @@ pub fn supervisor(supervisor: &Name) -> Permissions {
         format!("$JS.API.CONSUMER.CREATE.{WORK}.>"),
         format!("$JS.API.CONSUMER.INFO.{WORK}.>"),
         format!("$JS.API.CONSUMER.DELETE.{WORK}.>"),
+        format!("$JS.API.CONSUMER.NAMES.{WORK}"),
         format!("$JS.API.STREAM.PURGE.{WORK}"),
         "$JS.FC.>".to_owned(),
     ];
@@ -44,6 +45,7 @@ pub fn supervisor(supervisor: &Name) -> Permissions {
             format!("$JS.API.STREAM.MSG.GET.{stream}"),
             format!("$JS.API.DIRECT.GET.{stream}"),
             format!("$JS.API.DIRECT.GET.{stream}.>"),
+            format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.>"),
         ]);
     }
     for stream in [kv(CONFIG_BUCKET), kv(REPORT_BUCKET), kv(LEASE_BUCKET)] {
