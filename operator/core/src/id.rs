@@ -58,6 +58,12 @@ macro_rules! id {
             }
         }
 
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl FromStr for $name {
             type Err = Error;
 
@@ -103,6 +109,38 @@ id!(
     /// such as `classify:17`, `checks:branch-a:stage-1` or `classify:reduce`.
     TaskPath, 200, "-:"
 );
+
+impl TaskPath {
+    /// The only task of a task step.
+    pub fn of_step(step: &Name) -> Self {
+        Self(step.0.clone())
+    }
+
+    /// The task for one item of a map step, counted from 0.
+    pub fn of_item(step: &Name, index: usize) -> Self {
+        Self(format!("{step}:{index}"))
+    }
+
+    /// The task that reduces the outputs of a map step.
+    pub fn of_reduce(step: &Name) -> Self {
+        Self(format!("{step}:reduce"))
+    }
+
+    /// One stage of a pipeline step.
+    pub fn of_stage(step: &Name, stage: &Name) -> Self {
+        Self(format!("{step}:{stage}"))
+    }
+
+    /// One stage of a branch of a parallel step. Three names and two colons stay below the limit.
+    pub fn of_branch(step: &Name, branch: &Name, stage: &Name) -> Self {
+        Self(format!("{step}:{branch}:{stage}"))
+    }
+
+    /// The parts between the colons, the step's name first.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.split(':')
+    }
+}
 
 /// One attempt at one task of one run. It is also the agent's idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -8,3 +8,5 @@ pub mod definition;
 pub mod expression;
 pub mod graph;
 pub mod journal;
+pub mod reduce;
+pub mod run;

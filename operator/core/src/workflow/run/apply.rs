@@ -1,0 +1,197 @@
+//! Folds one journal entry into the state of a run.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    StepPhase,
+    next::Memo,
+    plan::Plan,
+    state::{Decision, Finish, State, Status, TaskKey},
+    step::Fold,
+};
+use crate::{
+    id::{Name, TaskPath},
+    workflow::journal::{Entry, Outcome, RunEvent},
+};
+
+/// Folds an entry.
+pub(super) fn apply(plan: &Plan, state: &mut State, memo: &mut Memo, entry: &Entry, at: Timestamp) {
+    let mut fold = Fold { plan, state, memo, at, ready: Vec::new() };
+    let is_news = match entry {
+        Entry::Run(event) => fold.event(event),
+        Entry::Dispatched { path, attempt, pool } => fold.dispatched(path, *attempt, pool),
+        Entry::Result { path, attempt, outcome } => fold.result(path, *attempt, outcome),
+    };
+    fold.open_ready_steps();
+    if !is_news {
+        state.ignored += 1;
+    }
+}
+
+impl Fold<'_> {
+    /// Folds an event; false when it changes nothing.
+    fn event(&mut self, event: &RunEvent) -> bool {
+        if self.state.finished.is_some() {
+            return false;
+        }
+        match event {
+            RunEvent::Accepted { .. } => return false,
+            RunEvent::Started { deadline } => {
+                if self.state.started_at.is_some() {
+                    return false;
+                }
+                self.state.started_at = Some(self.at);
+                self.state.deadline = Some(*deadline);
+                self.ready =
+                    (0..self.state.steps.len()).filter(|step| self.state.steps[*step].waits_for == 0).collect();
+            }
+            RunEvent::StepSkipped { step, reason } => {
+                return self.end_on_event(step, StepPhase::Skipped, reason, |phase| phase == StepPhase::Pending);
+            }
+            RunEvent::StepFailed { step, reason } => {
+                return self.end_on_event(step, StepPhase::Failed, reason, |phase| !phase.is_ended());
+            }
+            RunEvent::CancelRequested { cause } => {
+                if self.state.cancelled.is_some() {
+                    return false;
+                }
+                self.state.cancelled = Some(cause.clone());
+            }
+            RunEvent::Withdrawn { path, attempt } => return self.withdrawn(path, *attempt),
+            RunEvent::Finished { phase, message } => {
+                self.state.finished = Some(Finish { phase: *phase, message: message.clone(), at: self.at });
+            }
+        }
+        true
+    }
+
+    fn end_on_event(&mut self, step: &Name, phase: StepPhase, reason: &str, fits: fn(StepPhase) -> bool) -> bool {
+        match self.plan.step(step.as_str()) {
+            Some(step) if self.state.started_at.is_some() && fits(self.state.steps[step].phase) => {
+                self.end_step(step, phase, Some(reason.to_owned()), Value::Null);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn dispatched(&mut self, path: &TaskPath, attempt: u32, pool: &Name) -> bool {
+        let Some(key) = self.plan.key(path) else { return false };
+        let is_running = self.state.finished.is_none() && self.state.steps[key.step].phase == StepPhase::Running;
+        let is_next = |task: &super::state::TaskState| {
+            matches!(task.status, Status::Due(_))
+                && (attempt == task.attempt.saturating_add(1) || flaw::ignores_duplicates())
+        };
+        match self.state.task_mut(key) {
+            Some(task) if is_running && is_next(task) => {
+                task.status = Status::InFlight(pool.clone());
+                task.attempt = attempt;
+                self.state.in_flight.insert(key);
+                if attempt > 1 {
+                    self.state.steps[key.step].retries += 1;
+                }
+                true
+            }
+            _ => {
+                // An earlier owner of the run dispatched it without knowing that the step had ended.
+                if !is_running {
+                    self.memo.withdraw(path.clone(), attempt, pool.clone());
+                }
+                false
+            }
+        }
+    }
+
+    /// The task at the path when this attempt of it is in flight.
+    fn in_flight(&self, path: &TaskPath, attempt: u32) -> Option<TaskKey> {
+        let key = self.plan.key(path).filter(|_| self.state.finished.is_none())?;
+        let task = self.state.task(key)?;
+        let is_current = matches!(task.status, Status::InFlight(_)) && task.attempt == attempt;
+        (is_current || flaw::ignores_duplicates()).then_some(key)
+    }
+
+    /// A withdrawn attempt says nothing about the task, so it is dispatched again without counting as a failure.
+    fn withdrawn(&mut self, path: &TaskPath, attempt: u32) -> bool {
+        let Some(key) = self.in_flight(path, attempt) else { return false };
+        self.state.in_flight.remove(&key);
+        self.open_task(key);
+        true
+    }
+
+    fn result(&mut self, path: &TaskPath, attempt: u32, outcome: &Outcome) -> bool {
+        let Some((key, definition)) = self.in_flight(path, attempt).and_then(|key| Some((key, self.plan.task(key)?)))
+        else {
+            return false;
+        };
+        self.state.in_flight.remove(&key);
+        match outcome {
+            Outcome::Succeeded { output } => self.task_succeeded(key, output),
+            Outcome::Failed { reason, message } => {
+                let retry = definition.retry;
+                let Some(task) = self.state.task_mut(key) else { return false };
+                task.failures += 1;
+                if reason.is_retryable() && task.failures <= retry.limit {
+                    let not_before = self.at.checked_add(retry.delay(task.failures)).unwrap_or(Timestamp::MAX);
+                    task.status = Status::Due(Some(not_before));
+                    self.memo.retry_at(not_before, key);
+                } else {
+                    let attempts =
+                        if task.attempt == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempt) };
+                    self.task_failed(key, format!("task {path} failed after {attempts}: {reason:?}: {message}"));
+                }
+            }
+            Outcome::Unknown { message } => {
+                self.state.steps[key.step].failed += 1;
+                let message = format!("task {path}, attempt {attempt}: it is not known how it ended: {message}");
+                self.end_step(key.step, StepPhase::OutcomeUnknown, Some(message), Value::Null);
+            }
+        }
+        true
+    }
+
+    /// Notes what has to be written down about a step.
+    pub(super) fn decide(&mut self, step: usize, decision: Decision) {
+        self.state.steps[step].decision.get_or_insert(decision);
+        self.memo.decisions.push(step);
+    }
+}
+
+/// Defects that tests switch on to see that their checks find them.
+pub(super) mod flaw {
+    #[cfg(test)]
+    pub(in super::super) use switched::*;
+
+    #[cfg(test)]
+    mod switched {
+        use std::cell::Cell;
+
+        thread_local! {
+            static DUPLICATES: Cell<bool> = const { Cell::new(false) };
+            static DEPENDENCIES: Cell<bool> = const { Cell::new(false) };
+        }
+
+        pub(in super::super::super) fn switch(duplicates: bool, dependencies: bool) {
+            DUPLICATES.set(duplicates);
+            DEPENDENCIES.set(dependencies);
+        }
+
+        pub(in super::super::super) fn ignores_duplicates() -> bool {
+            DUPLICATES.get()
+        }
+
+        pub(in super::super::super) fn ignores_dependencies() -> bool {
+            DEPENDENCIES.get()
+        }
+    }
+
+    #[cfg(not(test))]
+    pub(in super::super) const fn ignores_duplicates() -> bool {
+        false
+    }
+
+    #[cfg(not(test))]
+    pub(in super::super) const fn ignores_dependencies() -> bool {
+        false
+    }
+}

@@ -1,0 +1,273 @@
+//! What is to be done for a run now.
+//!
+//! `apply` leaves notes in the memo (tasks that became due, timers, decisions); `next` works them off, so that its cost is
+//! that of what changed. A note may be out of date when it is read, so each is checked against the state.
+
+use std::{borrow::Cow, collections::BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    Action, StepPhase,
+    plan::Plan,
+    state::{Body, Decision, Part, State, Status, TaskKey, TaskState},
+    summary,
+};
+use crate::{
+    id::{Name, TaskPath},
+    workflow::{
+        definition::FailurePolicy,
+        expression::Variable,
+        journal::{FinalPhase, RunEvent},
+    },
+};
+
+/// Notes for `next`; no part of the run's state.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memo {
+    /// Tasks that became due.
+    pub(super) fresh: Vec<TaskKey>,
+    /// Steps with a decision.
+    pub(super) decisions: Vec<usize>,
+    timers: BTreeSet<(Timestamp, Timer)>,
+    withdrawals: Vec<(TaskPath, u32, Name)>,
+    /// Steps whose failure was handed out.
+    failing: BTreeSet<usize>,
+    /// Whether the end was handed out.
+    is_finishing: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Retry(TaskKey),
+    StepTimeout(usize),
+}
+
+impl Memo {
+    pub(super) fn retry_at(&mut self, at: Timestamp, key: TaskKey) {
+        self.timers.insert((at, Timer::Retry(key)));
+    }
+
+    pub(super) fn time_out_at(&mut self, at: Timestamp, step: usize) {
+        self.timers.insert((at, Timer::StepTimeout(step)));
+    }
+
+    pub(super) fn withdraw(&mut self, path: TaskPath, attempt: u32, pool: Name) {
+        self.withdrawals.push((path, attempt, pool));
+    }
+
+    /// The notes that a run without any handed out actions would have.
+    pub(super) fn rebuilt(plan: &Plan, state: &State, before: Self) -> Self {
+        let mut memo = Self { withdrawals: before.withdrawals, ..Self::default() };
+        for (step, of_step) in state.steps.iter().enumerate() {
+            if of_step.decision.is_some() {
+                memo.decisions.push(step);
+            }
+            if of_step.phase != StepPhase::Running {
+                continue;
+            }
+            if let Some((timeout, started)) = plan.definition.steps[step].timeout.zip(of_step.started_at) {
+                memo.time_out_at(started.checked_add(timeout).unwrap_or(Timestamp::MAX), step);
+            }
+            for (part, task) in open_tasks(&of_step.body) {
+                match task.status {
+                    Status::Due(None) => memo.fresh.push(TaskKey { step, part }),
+                    Status::Due(Some(at)) => memo.retry_at(at, TaskKey { step, part }),
+                    _ => {}
+                }
+            }
+        }
+        memo
+    }
+}
+
+fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
+    match body {
+        Body::Closed => Vec::new(),
+        Body::Task(task) => vec![(Part::Only, task)],
+        Body::Map(map) => {
+            let items = map.tasks.iter().take(map.opened).enumerate().map(|(index, task)| (Part::Item(index), task));
+            items.chain(map.reduce.iter().map(|(task, _)| (Part::Reduce, task))).collect()
+        }
+        Body::Chains(chains) => chains
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| !state.is_done)
+            .map(|(chain, state)| (Part::Stage { chain, stage: state.stage }, &state.task))
+            .collect(),
+    }
+}
+
+/// Lists what is due.
+pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp) -> Vec<Action> {
+    let mut actions: Vec<Action> =
+        memo.withdrawals.drain(..).map(|(path, attempt, pool)| Action::Withdraw { path, attempt, pool }).collect();
+    if state.finished.is_some() || memo.is_finishing {
+        return actions;
+    }
+    if let Some((phase, message)) = end(plan, state, now) {
+        memo.is_finishing = true;
+        actions.extend(state.in_flight.iter().filter_map(|key| withdrawal(plan, state, *key)));
+        actions.push(Action::Append(RunEvent::Finished { phase, message }));
+        return actions;
+    }
+    if state.started_at.is_none() {
+        return actions;
+    }
+    fire_timers(plan, state, memo, now, &mut actions);
+    write_decisions(plan, state, memo, &mut actions);
+    dispatch(plan, state, memo, &mut actions);
+    let timer = memo.timers.first().map(|(at, _)| *at);
+    actions.extend(timer.into_iter().chain(state.deadline).min().map(Action::WakeAt));
+    actions
+}
+
+/// How the run ends when it has to end now.
+fn end(plan: &Plan, state: &State, now: Timestamp) -> Option<(FinalPhase, String)> {
+    let failed = |message: String| {
+        let is_unknown = state.failed.iter().any(|step| state.steps[*step].phase == StepPhase::OutcomeUnknown);
+        Some((if is_unknown { FinalPhase::OutcomeUnknown } else { FinalPhase::Failed }, message))
+    };
+    if let Some(defect) = &plan.defect {
+        return failed(format!("the run cannot start: {defect}"));
+    }
+    if let Some(cause) = &state.cancelled {
+        let (phase, _) = failed(String::new())?;
+        let is_unknown = phase == FinalPhase::OutcomeUnknown;
+        let phase = if is_unknown { phase } else { FinalPhase::Cancelled };
+        return Some((
+            phase,
+            format!(
+                "cancelled: {cause}{}",
+                summary::failures(plan, state).map_or_else(String::new, |f| format!("; {f}"))
+            ),
+        ));
+    }
+    state.started_at?;
+    if state.ended == state.steps.len() || state.is_stopping(plan) {
+        return match (summary::failures(plan, state), state.output(plan)) {
+            (Some(failures), _) => failed(failures),
+            (None, Err(error)) => failed(format!("output: {error}")),
+            (None, Ok(_)) => Some((FinalPhase::Succeeded, summary::successes(state))),
+        };
+    }
+    let deadline = state.deadline.filter(|deadline| *deadline <= now)?;
+    let open: Vec<&str> = (0..state.steps.len())
+        .filter(|step| state.steps[*step].phase == StepPhase::Running)
+        .map(|step| plan.name(step).as_str())
+        .collect();
+    let open = if open.is_empty() { "none".to_owned() } else { open.join(", ") };
+    failed(format!("the run's time was over at {deadline}; steps still running: {open}"))
+}
+
+fn withdrawal(plan: &Plan, state: &State, key: TaskKey) -> Option<Action> {
+    match state.task(key)? {
+        TaskState { status: Status::InFlight(pool), attempt, .. } => {
+            Some(Action::Withdraw { path: plan.path(key), attempt: *attempt, pool: pool.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn fire_timers(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, actions: &mut Vec<Action>) {
+    while let Some(&(at, timer)) = memo.timers.first() {
+        let is_valid = match timer {
+            Timer::Retry(key) => state.task(key).is_some_and(|task| task.status == Status::Due(Some(at))),
+            Timer::StepTimeout(step) => state.steps[step].phase == StepPhase::Running && !memo.failing.contains(&step),
+        };
+        if is_valid && at > now {
+            break;
+        }
+        memo.timers.pop_first();
+        match timer {
+            _ if !is_valid => {}
+            Timer::Retry(key) => memo.fresh.push(key),
+            Timer::StepTimeout(step) => {
+                let timeout = plan.definition.steps[step].timeout.unwrap_or_default();
+                fail_step(plan, memo, step, format!("the step took longer than its timeout of {timeout:?}"), actions);
+            }
+        }
+    }
+}
+
+fn fail_step(plan: &Plan, memo: &mut Memo, step: usize, reason: String, actions: &mut Vec<Action>) {
+    if memo.failing.insert(step) {
+        actions.push(Action::Append(RunEvent::StepFailed { step: plan.name(step).clone(), reason }));
+    }
+}
+
+fn write_decisions(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Vec<Action>) {
+    for step in std::mem::take(&mut memo.decisions) {
+        let name = plan.name(step);
+        match &state.steps[step].decision {
+            Some(Decision::Skip(reason)) => {
+                actions.push(Action::Append(RunEvent::StepSkipped { step: name.clone(), reason: reason.clone() }));
+            }
+            Some(Decision::Fail(reason)) => fail_step(plan, memo, step, reason.clone(), actions),
+            None => {}
+        }
+    }
+}
+
+fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Vec<Action>) {
+    for key in std::mem::take(&mut memo.fresh) {
+        if memo.failing.contains(&key.step) {
+            continue;
+        }
+        let Some((task, TaskState { status: Status::Due(_), attempt, .. })) = plan.task(key).zip(state.task(key))
+        else {
+            continue;
+        };
+        let input = match input(plan, state, key) {
+            Ok(input) => input,
+            Err(error) => {
+                fail_step(plan, memo, key.step, format!("input of task {}: {error}", plan.path(key)), actions);
+                continue;
+            }
+        };
+        let step = &plan.definition.steps[key.step];
+        let end_of_step = step
+            .timeout
+            .zip(state.steps[key.step].started_at)
+            .and_then(|(timeout, started)| started.checked_add(timeout).ok());
+        let deadline = end_of_step.into_iter().chain(state.deadline).min().unwrap_or(Timestamp::MAX);
+        actions.push(Action::Dispatch {
+            path: plan.path(key),
+            attempt: attempt.saturating_add(1),
+            agent: task.agent.clone(),
+            input,
+            timeout: task.timeout,
+            deadline,
+        });
+    }
+}
+
+fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
+    let template = plan.input(key).ok_or("there is no such task")?;
+    let mut scope = state.scope(plan, template.references());
+    match (&state.steps[key.step].body, key.part) {
+        (Body::Map(map), Part::Item(index)) => {
+            scope = scope
+                .with(Variable::Item, Cow::Borrowed(&map.items[index]))
+                .with(Variable::Index, Cow::Owned(Value::from(index)));
+        }
+        (Body::Map(map), Part::Reduce) => {
+            if let Some((_, results)) = &map.reduce {
+                scope = scope.with(Variable::Results, Cow::Borrowed(results));
+            }
+        }
+        (Body::Chains(chains), Part::Stage { chain, .. }) => {
+            scope = scope.with(Variable::Previous, Cow::Borrowed(&chains[chain].previous));
+        }
+        _ => {}
+    }
+    template.evaluate(&scope).map_err(|error| error.to_string())
+}
+
+impl State {
+    /// Whether a failure keeps further steps from starting.
+    pub(super) fn is_stopping(&self, plan: &Plan) -> bool {
+        !self.failed.is_empty() && plan.definition.on_failure == FailurePolicy::Stop
+    }
+}

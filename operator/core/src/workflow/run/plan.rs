@@ -1,0 +1,198 @@
+//! A definition made ready to run: names resolved to positions, templates compiled.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::state::{Part, TaskKey};
+use crate::{
+    id::{Name, RunId, TaskPath},
+    workflow::{
+        definition::{Definition, MapStep, Reduce, Stage, StepKind, Task},
+        expression::{Expression, Template},
+        graph,
+    },
+};
+
+/// A definition made ready to run.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) definition: Definition,
+    /// Value of the variable `run`.
+    pub(super) run: Value,
+    pub(super) steps: Vec<StepPlan>,
+    pub(super) output: Option<Template>,
+    /// Why it cannot be run; `steps` is empty then.
+    pub(super) defect: Option<String>,
+    by_name: HashMap<Name, usize>,
+}
+
+/// A step made ready to run.
+#[derive(Debug)]
+pub(super) struct StepPlan {
+    /// Steps that wait for this one.
+    pub(super) dependents: Vec<usize>,
+    pub(super) when: Option<Expression>,
+    pub(super) body: BodyPlan,
+}
+
+/// The templates of a step.
+#[derive(Debug)]
+pub(super) enum BodyPlan {
+    Task(Template),
+    Map {
+        items: Template,
+        task: Template,
+        reduce: Option<Template>,
+    },
+    /// The branches of a parallel step, or the only chain of a pipeline.
+    Chains(Vec<Vec<Template>>),
+}
+
+impl Plan {
+    pub(super) fn compile(run: &RunId, definition: Definition, defect: Option<String>) -> Self {
+        let by_name = definition.steps.iter().enumerate().map(|(index, step)| (step.name.clone(), index)).collect();
+        let run = json!({"id": run.as_str(), "workflow": definition.workflow.as_str()});
+        let mut plan = Self { definition, run, steps: Vec::new(), output: None, defect, by_name };
+        if plan.defect.is_none() {
+            plan.defect = graph::validate(&plan.definition).first().map(ToString::to_string);
+        }
+        if plan.defect.is_none() {
+            match plan.compile_steps() {
+                Some(steps) => plan.steps = steps,
+                None => plan.defect = Some("the definition cannot be compiled".to_owned()),
+            }
+            plan.output = plan.definition.output.as_ref().and_then(template);
+        }
+        plan
+    }
+
+    fn compile_steps(&self) -> Option<Vec<StepPlan>> {
+        let mut steps = Vec::with_capacity(self.definition.steps.len());
+        for step in &self.definition.steps {
+            let chain = |stages: &Vec<Stage>| stages.iter().map(|stage| template(&stage.task.input)).collect();
+            let body = match &step.kind {
+                StepKind::Task(task) => BodyPlan::Task(template(&task.input)?),
+                StepKind::Map(map) => BodyPlan::Map {
+                    items: template(&map.items)?,
+                    task: template(&map.task.input)?,
+                    reduce: match &map.reduce {
+                        Reduce::Task(task) => Some(template(&task.input)?),
+                        _ => None,
+                    },
+                },
+                StepKind::Parallel(branches) => {
+                    BodyPlan::Chains(branches.iter().map(|branch| chain(&branch.stages)).collect::<Option<_>>()?)
+                }
+                StepKind::Pipeline(stages) => BodyPlan::Chains(vec![chain(stages)?]),
+            };
+            let when = match &step.when {
+                Some(when) => Some(Expression::compile(when).ok()?),
+                None => None,
+            };
+            steps.push(StepPlan { dependents: Vec::new(), when, body });
+        }
+        for (index, step) in self.definition.steps.iter().enumerate() {
+            for before in &step.after {
+                steps[*self.by_name.get(before)?].dependents.push(index);
+            }
+        }
+        Some(steps)
+    }
+
+    pub(super) fn step(&self, name: &str) -> Option<usize> {
+        // Without compiled steps there is no state of steps either.
+        self.by_name.get(name).copied().filter(|step| *step < self.steps.len())
+    }
+
+    pub(super) fn name(&self, step: usize) -> &Name {
+        &self.definition.steps[step].name
+    }
+
+    pub(super) fn map(&self, step: usize) -> Option<&MapStep> {
+        match &self.definition.steps[step].kind {
+            StepKind::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The stages of a branch, or of the pipeline, which counts as one chain.
+    fn stages(&self, step: usize, chain: usize) -> Option<&[Stage]> {
+        match &self.definition.steps.get(step)?.kind {
+            StepKind::Parallel(branches) => branches.get(chain).map(|branch| branch.stages.as_slice()),
+            StepKind::Pipeline(stages) if chain == 0 => Some(stages),
+            _ => None,
+        }
+    }
+
+    /// The definition of a task.
+    pub(super) fn task(&self, key: TaskKey) -> Option<&Task> {
+        match (&self.definition.steps.get(key.step)?.kind, key.part) {
+            (StepKind::Task(task), Part::Only) => Some(task),
+            (StepKind::Map(map), Part::Item(_)) => Some(&map.task),
+            (StepKind::Map(map), Part::Reduce) => match &map.reduce {
+                Reduce::Task(task) => Some(task),
+                _ => None,
+            },
+            (_, Part::Stage { chain, stage }) => self.stages(key.step, chain)?.get(stage).map(|stage| &stage.task),
+            _ => None,
+        }
+    }
+
+    /// The template of a task's input.
+    pub(super) fn input(&self, key: TaskKey) -> Option<&Template> {
+        match (&self.steps.get(key.step)?.body, key.part) {
+            (BodyPlan::Task(input), Part::Only) => Some(input),
+            (BodyPlan::Map { task, .. }, Part::Item(_)) => Some(task),
+            (BodyPlan::Map { reduce, .. }, Part::Reduce) => reduce.as_ref(),
+            (BodyPlan::Chains(chains), Part::Stage { chain, stage }) => chains.get(chain)?.get(stage),
+            _ => None,
+        }
+    }
+
+    /// The path of a task; the inverse of [`Plan::key`].
+    ///
+    /// No two tasks of a run share one: the first part is the step's name, which is unique and holds no colon, and within
+    /// a step the parts that follow are either all indices and `reduce`, or unique names.
+    pub(super) fn path(&self, key: TaskKey) -> TaskPath {
+        let step = self.name(key.step);
+        match key.part {
+            Part::Only => TaskPath::of_step(step),
+            Part::Item(index) => TaskPath::of_item(step, index),
+            Part::Reduce => TaskPath::of_reduce(step),
+            Part::Stage { chain, stage } => match &self.definition.steps[key.step].kind {
+                StepKind::Parallel(branches) => {
+                    TaskPath::of_branch(step, &branches[chain].name, &branches[chain].stages[stage].name)
+                }
+                StepKind::Pipeline(stages) => TaskPath::of_stage(step, &stages[stage].name),
+                _ => TaskPath::of_step(step),
+            },
+        }
+    }
+
+    /// The task at a path; none when the definition has no such task.
+    pub(super) fn key(&self, path: &TaskPath) -> Option<TaskKey> {
+        let mut parts = path.parts();
+        let step = self.step(parts.next()?)?;
+        let rest: Vec<&str> = parts.collect();
+        let position = |stages: &[Stage], name: &str| stages.iter().position(|stage| stage.name.as_str() == name);
+        let part = match (&self.definition.steps[step].kind, rest.as_slice()) {
+            (StepKind::Task(_), []) => Part::Only,
+            (StepKind::Map(_), ["reduce"]) => Part::Reduce,
+            (StepKind::Map(_), [index]) => {
+                Part::Item(index.parse().ok().filter(|parsed: &usize| parsed.to_string() == *index)?)
+            }
+            (StepKind::Pipeline(stages), [stage]) => Part::Stage { chain: 0, stage: position(stages, stage)? },
+            (StepKind::Parallel(branches), [branch, stage]) => {
+                let chain = branches.iter().position(|candidate| candidate.name.as_str() == *branch)?;
+                Part::Stage { chain, stage: position(&branches[chain].stages, stage)? }
+            }
+            _ => return None,
+        };
+        Some(TaskKey { step, part })
+    }
+}
+
+fn template(value: &Value) -> Option<Template> {
+    Template::compile(value).ok()
+}

@@ -1,0 +1,234 @@
+//! The state of a run: what its journal has told so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{StepPhase, plan::Plan};
+use crate::{
+    id::Name,
+    workflow::{
+        expression::{References, Scope, Variable},
+        journal::FinalPhase,
+    },
+};
+
+/// A task of a run, by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct TaskKey {
+    pub(super) step: usize,
+    pub(super) part: Part,
+}
+
+/// Which task of its step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Part {
+    /// The only one of a task step.
+    Only,
+    /// The one for an item of a map.
+    Item(usize),
+    /// The reducing one of a map.
+    Reduce,
+    /// A stage of a branch or of a pipeline.
+    Stage { chain: usize, stage: usize },
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    /// Value of the variable `params`.
+    pub(super) parameters: Value,
+    pub(super) cause: String,
+    pub(super) accepted_at: Timestamp,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) deadline: Option<Timestamp>,
+    /// Who asked to cancel.
+    pub(super) cancelled: Option<String>,
+    pub(super) finished: Option<Finish>,
+    pub(super) steps: Vec<StepState>,
+    /// Steps that have ended.
+    pub(super) ended: usize,
+    /// Steps that failed for good, in the order of the journal.
+    pub(super) failed: Vec<usize>,
+    /// Attempts that are in a queue or with an agent.
+    pub(super) in_flight: BTreeSet<TaskKey>,
+    pub(super) ignored: u64,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Finish {
+    pub(super) phase: FinalPhase,
+    pub(super) message: String,
+    pub(super) at: Timestamp,
+}
+
+/// The state of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StepState {
+    pub(super) phase: StepPhase,
+    pub(super) message: Option<String>,
+    /// Steps before this one that have not ended well yet.
+    pub(super) waits_for: usize,
+    /// A step before this one that failed, or was skipped because of a failure.
+    pub(super) blocked_by: Option<usize>,
+    /// What the engine found out about the step and the journal does not show yet.
+    pub(super) decision: Option<Decision>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
+    pub(super) tasks: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) retries: u64,
+    /// What expressions read as `steps.<name>` once the step has ended: its output and phase.
+    pub(super) view: Value,
+    /// The tasks while the step runs.
+    pub(super) body: Body,
+}
+
+/// An end of a step that does not follow from a result and has to be written down.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Decision {
+    Skip(String),
+    Fail(String),
+}
+
+/// The tasks of a running step.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Body {
+    /// Not started, or ended.
+    Closed,
+    Task(TaskState),
+    Map(MapState),
+    Chains(Vec<ChainState>),
+}
+
+/// The tasks of a running map.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct MapState {
+    pub(super) items: Vec<Value>,
+    pub(super) tasks: Vec<TaskState>,
+    /// Tasks that were opened so far; they open in order, `maxParallel` at once.
+    pub(super) opened: usize,
+    /// Tasks that ended for good.
+    pub(super) closed: usize,
+    /// The reducing task and its `results`, once all items are done.
+    pub(super) reduce: Option<(TaskState, Value)>,
+}
+
+/// A branch or a pipeline that runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ChainState {
+    /// The stage that runs.
+    pub(super) stage: usize,
+    pub(super) task: TaskState,
+    /// Output of the stage before, and in the end of the last one.
+    pub(super) previous: Value,
+    pub(super) is_done: bool,
+}
+
+/// The state of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TaskState {
+    pub(super) status: Status,
+    /// The last attempt that was dispatched; 0 for none.
+    pub(super) attempt: u32,
+    /// Failed attempts.
+    pub(super) failures: u32,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Status {
+    /// Its turn has not come.
+    Closed,
+    /// Its next attempt is to be dispatched, not before the given time when it is a repetition.
+    Due(Option<Timestamp>),
+    /// In the queue of this pool or with one of its agents.
+    InFlight(Name),
+    /// Ended well.
+    Succeeded(Value),
+    /// Ended badly for good.
+    Failed,
+}
+
+impl TaskState {
+    pub(super) const CLOSED: Self = Self { status: Status::Closed, attempt: 0, failures: 0 };
+    pub(super) const DUE: Self = Self { status: Status::Due(None), attempt: 0, failures: 0 };
+}
+
+impl State {
+    pub(super) fn accepted(
+        plan: &Plan,
+        parameters: BTreeMap<String, Value>,
+        cause: String,
+        accepted_at: Timestamp,
+    ) -> Self {
+        let steps = plan.steps.iter().zip(&plan.definition.steps).map(|(_, step)| StepState {
+            phase: StepPhase::Pending,
+            message: None,
+            waits_for: step.after.len(),
+            blocked_by: None,
+            decision: None,
+            started_at: None,
+            ended_at: None,
+            tasks: 0,
+            succeeded: 0,
+            failed: 0,
+            retries: 0,
+            view: Value::Null,
+            body: Body::Closed,
+        });
+        Self {
+            parameters: Value::Object(Map::from_iter(parameters)),
+            cause,
+            accepted_at,
+            started_at: None,
+            deadline: None,
+            cancelled: None,
+            finished: None,
+            steps: steps.collect(),
+            ended: 0,
+            failed: Vec::new(),
+            in_flight: BTreeSet::new(),
+            ignored: 0,
+        }
+    }
+
+    pub(super) fn task(&self, key: TaskKey) -> Option<&TaskState> {
+        match (&self.steps.get(key.step)?.body, key.part) {
+            (Body::Task(task), Part::Only) => Some(task),
+            (Body::Map(map), Part::Item(index)) => map.tasks.get(index),
+            (Body::Map(map), Part::Reduce) => map.reduce.as_ref().map(|(task, _)| task),
+            (Body::Chains(chains), Part::Stage { chain, stage }) => {
+                chains.get(chain).filter(|chain| chain.stage == stage && !chain.is_done).map(|chain| &chain.task)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn task_mut(&mut self, key: TaskKey) -> Option<&mut TaskState> {
+        match (&mut self.steps.get_mut(key.step)?.body, key.part) {
+            (Body::Task(task), Part::Only) => Some(task),
+            (Body::Map(map), Part::Item(index)) => map.tasks.get_mut(index),
+            (Body::Map(map), Part::Reduce) => map.reduce.as_mut().map(|(task, _)| task),
+            (Body::Chains(chains), Part::Stage { chain, stage }) => chains
+                .get_mut(chain)
+                .filter(|chain| chain.stage == stage && !chain.is_done)
+                .map(|chain| &mut chain.task),
+            _ => None,
+        }
+    }
+
+    /// The variables that every expression reads, as far as this one needs them.
+    pub(super) fn scope<'s>(&'s self, plan: &'s Plan, references: &'s References) -> Scope<'s> {
+        let scope = Scope::default()
+            .with(Variable::Params, std::borrow::Cow::Borrowed(&self.parameters))
+            .with(Variable::Run, std::borrow::Cow::Borrowed(&plan.run));
+        references.steps.iter().fold(scope, |scope, name| match plan.step(name).and_then(|step| self.steps.get(step)) {
+            Some(step) if step.phase.is_ended() => scope.with_step(name, &step.view),
+            _ => scope,
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! How a step starts, goes on when one of its tasks ends, and ends. Each change costs what it changes, not what the run holds.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{
+    MAX_ITEMS, StepPhase,
+    apply::flaw,
+    next::Memo,
+    plan::{BodyPlan, Plan},
+    state::{Body, ChainState, Decision, MapState, Part, State, Status, TaskKey, TaskState},
+};
+use crate::workflow::{
+    definition::{MapStep, Reduce, StepKind},
+    expression::{Expression, Template},
+    reduce,
+};
+
+/// The fold of one entry.
+pub(super) struct Fold<'f> {
+    pub(super) plan: &'f Plan,
+    pub(super) state: &'f mut State,
+    pub(super) memo: &'f mut Memo,
+    pub(super) at: Timestamp,
+    /// Steps whose dependencies have all ended well by this entry.
+    pub(super) ready: Vec<usize>,
+}
+
+impl Fold<'_> {
+    /// Starts what this entry made ready. Starting may end a step (a map over nothing) and make others ready.
+    pub(super) fn open_ready_steps(&mut self) {
+        while let Some(step) = self.ready.pop() {
+            let is_open = self.state.steps[step].phase == StepPhase::Pending
+                && self.state.finished.is_none()
+                && !self.state.is_stopping(self.plan);
+            if is_open {
+                self.open_step(step);
+            }
+        }
+    }
+
+    fn open_step(&mut self, step: usize) {
+        let plan = self.plan;
+        match plan.steps[step].when.as_ref().map(|when| self.holds(when)) {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => return self.decide(step, Decision::Skip("its condition is false".to_owned())),
+            Some(Err(error)) => return self.decide(step, Decision::Fail(format!("when: {error}"))),
+        }
+        let body = match self.body(step) {
+            Ok(body) => body,
+            Err(reason) => return self.decide(step, Decision::Fail(reason)),
+        };
+        let state = &mut self.state.steps[step];
+        state.phase = StepPhase::Running;
+        state.started_at = Some(self.at);
+        state.body = body;
+        state.tasks = count_of_tasks(&plan.definition.steps[step].kind, &state.body);
+        if let Some(timeout) = plan.definition.steps[step].timeout {
+            self.memo.time_out_at(self.at.checked_add(timeout).unwrap_or(Timestamp::MAX), step);
+        }
+        match &self.state.steps[step].body {
+            Body::Closed => {}
+            Body::Task(_) => self.memo.fresh.push(TaskKey { step, part: Part::Only }),
+            Body::Map(_) => self.go_on_with_map(step),
+            Body::Chains(chains) => {
+                let keys = (0..chains.len()).map(|chain| TaskKey { step, part: Part::Stage { chain, stage: 0 } });
+                self.memo.fresh.extend(keys);
+            }
+        }
+    }
+
+    fn holds(&self, when: &Expression) -> Result<bool, String> {
+        let scope = self.state.scope(self.plan, when.references());
+        when.evaluate_condition(&scope).map_err(|error| error.to_string())
+    }
+
+    fn body(&self, step: usize) -> Result<Body, String> {
+        Ok(match &self.plan.steps[step].body {
+            BodyPlan::Task(_) => Body::Task(TaskState::DUE),
+            BodyPlan::Map { items, .. } => {
+                let items = self.items(items)?;
+                let tasks = vec![TaskState::CLOSED; items.len()];
+                Body::Map(MapState { items, tasks, opened: 0, closed: 0, reduce: None })
+            }
+            BodyPlan::Chains(chains) => {
+                let chain = ChainState { stage: 0, task: TaskState::DUE, previous: Value::Null, is_done: false };
+                Body::Chains(vec![chain; chains.len()])
+            }
+        })
+    }
+
+    fn items(&self, items: &Template) -> Result<Vec<Value>, String> {
+        let scope = self.state.scope(self.plan, items.references());
+        match items.evaluate(&scope) {
+            Ok(Value::Array(items)) if items.len() > MAX_ITEMS => {
+                Err(format!("map.items: the list has {} items: split it, at most {MAX_ITEMS}", items.len()))
+            }
+            Ok(Value::Array(items)) => Ok(items),
+            Ok(_) => Err("map.items: the expression yields no list: write one that does".to_owned()),
+            Err(error) => Err(format!("map.items: {error}")),
+        }
+    }
+
+    /// Makes a task due at once.
+    pub(super) fn open_task(&mut self, key: TaskKey) {
+        if let Some(task) = self.state.task_mut(key) {
+            task.status = Status::Due(None);
+            self.memo.fresh.push(key);
+        }
+    }
+
+    pub(super) fn task_succeeded(&mut self, key: TaskKey, output: &Value) {
+        self.state.steps[key.step].succeeded += 1;
+        match key.part {
+            Part::Only | Part::Reduce => self.succeed(key.step, output.clone()),
+            Part::Item(_) => {
+                if let Some(task) = self.state.task_mut(key) {
+                    task.status = Status::Succeeded(output.clone());
+                }
+                self.close_item(key.step);
+            }
+            Part::Stage { chain, stage } => self.end_stage(key.step, chain, stage, output),
+        }
+    }
+
+    pub(super) fn task_failed(&mut self, key: TaskKey, message: String) {
+        let step = &mut self.state.steps[key.step];
+        step.failed += 1;
+        let failed = step.failed;
+        let is_tolerated = match (key.part, self.plan.map(key.step), &step.body) {
+            (Part::Item(_), Some(map), Body::Map(tasks)) => is_enough(map, tasks.items.len() as u64 - failed, tasks),
+            _ => false,
+        };
+        if !is_tolerated {
+            return self.end_step(key.step, StepPhase::Failed, Some(message), Value::Null);
+        }
+        if let Some(task) = self.state.task_mut(key) {
+            task.status = Status::Failed;
+        }
+        self.state.steps[key.step].message = Some(message);
+        self.close_item(key.step);
+    }
+
+    fn close_item(&mut self, step: usize) {
+        if let Body::Map(map) = &mut self.state.steps[step].body {
+            map.closed += 1;
+        }
+        self.go_on_with_map(step);
+    }
+
+    /// Opens items as far as `maxParallel` allows, and reduces when all have ended.
+    fn go_on_with_map(&mut self, step: usize) {
+        let (Some(definition), Body::Map(map)) = (self.plan.map(step), &mut self.state.steps[step].body) else {
+            return;
+        };
+        while map.opened < map.items.len() && map.opened - map.closed < definition.max_parallel as usize {
+            map.tasks[map.opened].status = Status::Due(None);
+            self.memo.fresh.push(TaskKey { step, part: Part::Item(map.opened) });
+            map.opened += 1;
+        }
+        if map.closed < map.items.len() {
+            return;
+        }
+        let outputs: Vec<Value> = map
+            .tasks
+            .iter_mut()
+            .filter_map(|task| match std::mem::replace(&mut task.status, Status::Closed) {
+                Status::Succeeded(output) => Some(output),
+                _ => None,
+            })
+            .collect();
+        let reduced = match &definition.reduce {
+            Reduce::Collect => Ok(Value::Array(outputs)),
+            Reduce::Sum => reduce::sum(&outputs),
+            Reduce::Merge => reduce::merge(outputs),
+            Reduce::Vote => Ok(reduce::vote(&outputs)),
+            Reduce::Task(_) => {
+                map.reduce = Some((TaskState::DUE, Value::Array(outputs)));
+                self.memo.fresh.push(TaskKey { step, part: Part::Reduce });
+                return;
+            }
+        };
+        match reduced {
+            Ok(output) => self.succeed(step, output),
+            Err(error) => self.decide(step, Decision::Fail(format!("map.reduce: {error}"))),
+        }
+    }
+
+    fn end_stage(&mut self, step: usize, chain: usize, stage: usize, output: &Value) {
+        let (BodyPlan::Chains(templates), Body::Chains(chains)) =
+            (&self.plan.steps[step].body, &mut self.state.steps[step].body)
+        else {
+            return;
+        };
+        let state = &mut chains[chain];
+        state.previous = output.clone();
+        if stage + 1 < templates[chain].len() {
+            state.stage += 1;
+            state.task = TaskState::DUE;
+            self.memo.fresh.push(TaskKey { step, part: Part::Stage { chain, stage: stage + 1 } });
+            return;
+        }
+        state.is_done = true;
+        if chains.iter().all(|chain| chain.is_done) {
+            let mut outputs = chains.iter_mut().map(|chain| std::mem::take(&mut chain.previous));
+            let output = match &self.plan.definition.steps[step].kind {
+                StepKind::Parallel(branches) => {
+                    let names = branches.iter().map(|branch| branch.name.as_str().to_owned());
+                    Value::Object(names.zip(outputs).collect::<Map<_, _>>())
+                }
+                _ => outputs.next().unwrap_or_default(),
+            };
+            self.succeed(step, output);
+        }
+    }
+
+    fn succeed(&mut self, step: usize, output: Value) {
+        // A message of a tolerated failure stays readable.
+        let message = self.state.steps[step].message.take();
+        self.end_step(step, StepPhase::Succeeded, message, output);
+    }
+
+    pub(super) fn end_step(&mut self, step: usize, phase: StepPhase, message: Option<String>, output: Value) {
+        self.withdraw_tasks(step);
+        let state = &mut self.state.steps[step];
+        state.phase = phase;
+        state.message = message;
+        state.decision = None;
+        state.ended_at = Some(self.at);
+        state.body = Body::Closed;
+        state.view = Value::Object(Map::from_iter([
+            ("output".to_owned(), output),
+            ("phase".to_owned(), Value::from(phase.as_str())),
+        ]));
+        let is_well = match phase {
+            StepPhase::Succeeded => true,
+            StepPhase::Skipped => state.blocked_by.is_none(),
+            _ => false,
+        };
+        self.state.ended += 1;
+        if matches!(phase, StepPhase::Failed | StepPhase::OutcomeUnknown) {
+            self.state.failed.push(step);
+        }
+        let plan = self.plan;
+        for &dependent in &plan.steps[step].dependents {
+            let state = &mut self.state.steps[dependent];
+            if is_well {
+                state.waits_for = state.waits_for.saturating_sub(1);
+                if state.blocked_by.is_none() && (state.waits_for == 0 || flaw::ignores_dependencies()) {
+                    self.ready.push(dependent);
+                }
+            } else if state.phase == StepPhase::Pending && state.blocked_by.is_none() {
+                state.blocked_by = Some(step);
+                let how = if phase == StepPhase::Skipped { "was skipped after a failure" } else { "failed" };
+                self.decide(dependent, Decision::Skip(format!("step {} {how}", plan.name(step))));
+            }
+        }
+    }
+
+    /// Tasks of a step that ends before them are of no use any more.
+    fn withdraw_tasks(&mut self, step: usize) {
+        let first = TaskKey { step, part: Part::Only };
+        let of_step: Vec<TaskKey> =
+            self.state.in_flight.range(first..).take_while(|key| key.step == step).copied().collect();
+        for key in of_step {
+            self.state.in_flight.remove(&key);
+            if let Some(TaskState { status: Status::InFlight(pool), attempt, .. }) = self.state.task(key) {
+                self.memo.withdraw(self.plan.path(key), *attempt, pool.clone());
+            }
+        }
+    }
+}
+
+/// Whether so many successes of a map are enough.
+fn is_enough(map: &MapStep, succeeded: u64, tasks: &MapState) -> bool {
+    succeeded * 100 >= u64::from(map.min_success_percent) * tasks.items.len() as u64
+}
+
+fn count_of_tasks(kind: &StepKind, body: &Body) -> u64 {
+    let count = match (kind, body) {
+        (StepKind::Task(_), _) => 1,
+        (StepKind::Map(map), Body::Map(tasks)) => {
+            tasks.items.len() + usize::from(matches!(map.reduce, Reduce::Task(_)))
+        }
+        (StepKind::Map(_), _) => 0,
+        (StepKind::Parallel(branches), _) => branches.iter().map(|branch| branch.stages.len()).sum(),
+        (StepKind::Pipeline(stages), _) => stages.len(),
+    };
+    count as u64
+}

@@ -1,0 +1,1 @@
+//! Tests of runs: tables for each pattern.
