@@ -4,6 +4,7 @@
 //! [`effect::Effect`]s in order and stops at the first failure) > [`report`] (here, the new status).
 //! Time is an argument everywhere; the same input gives the same plan, byte for byte.
 
+pub mod build;
 pub mod conditions;
 pub mod duration;
 pub mod effect;
@@ -12,6 +13,7 @@ pub mod names;
 pub mod object;
 pub mod outcome;
 pub mod parse;
+pub mod quantity;
 pub mod reason;
 pub mod reconcile;
 pub mod report;

@@ -1,12 +1,33 @@
 //! What became of a plan's effects, told by the shell to the report.
 
+use crate::object::ObjectKey;
+
 /// What became of a plan's effects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All were done.
-    Done,
+    Done(Vec<Applied>),
     /// One failed, and those after it were not tried.
     Stopped(Failure),
+}
+
+impl Outcome {
+    /// Generation that an applied object has now, when it was applied and the kind has generations.
+    pub fn generation_of(&self, key: &ObjectKey) -> Option<i64> {
+        match self {
+            Self::Done(applied) => applied.iter().find(|a| a.key == *key)?.generation,
+            Self::Stopped(_) => None,
+        }
+    }
+}
+
+/// An object that was applied. What was observed before may be older than it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Which object.
+    pub key: ObjectKey,
+    /// `metadata.generation` as the API server answered.
+    pub generation: Option<i64>,
 }
 
 /// Why an effect failed.

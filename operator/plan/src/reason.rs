@@ -11,6 +11,8 @@ pub enum Reason {
     InvalidSpec,
     /// The Orchestrator that the Domain refers to does not exist.
     OrchestratorNotFound,
+    /// The Orchestrator is not accepted itself.
+    OrchestratorNotAccepted,
     /// The object's namespace belongs to no Domain.
     DomainNotFound,
     /// The object's Domain is not accepted itself.

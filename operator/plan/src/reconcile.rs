@@ -8,3 +8,81 @@ pub mod domain;
 pub mod orchestrator;
 pub mod supervisor;
 pub mod workflow;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use kube_core::{Resource, ResourceExt};
+use tetrarch_core::id::Name;
+use tetrarch_crds::{Domain, Orchestrator, Supervisor, shared::NameRef};
+
+use crate::{
+    conditions::{self, HasConditions},
+    effect::Effect,
+    hierarchy,
+    object::{Object, ObjectKey},
+    reason::{Finding, Reason},
+};
+
+/// Deletes of the children that exist and are not wanted any more.
+fn prune(existing: &BTreeSet<ObjectKey>, wanted: &[Object]) -> Vec<Effect> {
+    existing
+        .iter()
+        .filter(|key| !wanted.iter().any(|object| object.key == **key))
+        .cloned()
+        .map(Effect::Delete)
+        .collect()
+}
+
+/// The Domain and Orchestrator that an object in a namespace is under, both accepted.
+fn position<'a>(
+    namespace: &str,
+    domain: Option<&'a Arc<Domain>>,
+    orchestrator: Option<&'a Arc<Orchestrator>>,
+) -> Result<(&'a Domain, &'a Orchestrator), Finding> {
+    let domain = domain.map(AsRef::as_ref).ok_or_else(|| {
+        Finding::new(
+            Reason::DomainNotFound,
+            format!("namespace {namespace:?} belongs to no Domain: create this object in the namespace of a Domain, or a Domain with spec.namespace {namespace:?}"),
+        )
+    })?;
+    match orchestrator {
+        Some(orchestrator) if hierarchy::is_accepted(domain) => Ok((domain, orchestrator)),
+        _ => Err(Finding::new(
+            Reason::DomainNotAccepted,
+            format!("Domain {:?} is not accepted: see its condition Accepted", domain.name_any()),
+        )),
+    }
+}
+
+/// The time until which the deletion of an object waits for others to clean up.
+fn patience<K: Resource>(object: &K, now: Timestamp) -> Timestamp {
+    const PATIENCE: SignedDuration = SignedDuration::from_secs(120);
+    let since = object.meta().deletion_timestamp.as_ref().map_or(now, |time| time.0);
+    since.checked_add(PATIENCE).unwrap_or(since)
+}
+
+/// The name of a Domain as its bus account has it.
+fn bus_name(domain: &Domain) -> Result<Name, Finding> {
+    domain.name_any().parse().map_err(|error| Finding::new(Reason::DomainNotAccepted, format!("Domain: {error}")))
+}
+
+/// The name of the Supervisor that a pool or Workflow belongs to.
+///
+/// Whether the Supervisor itself is accepted is told when it says so: before its first report nothing is known against it.
+fn accepted_supervisor(
+    reference: Option<&NameRef>,
+    namespace: &str,
+    supervisors: &[Arc<Supervisor>],
+    elsewhere: &[String],
+) -> Result<Name, Finding> {
+    let supervisor = hierarchy::supervisor_of(reference, namespace, supervisors, elsewhere)?;
+    let refused = Finding::new(
+        Reason::SupervisorNotAccepted,
+        format!("Supervisor {:?} is not accepted: see its condition Accepted", supervisor.name_any()),
+    );
+    if conditions::find(supervisor.conditions(), conditions::ACCEPTED).is_some_and(|c| c.status == "False") {
+        return Err(refused);
+    }
+    supervisor.name_any().parse().map_err(|_| refused)
+}

@@ -4,10 +4,26 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube_core::ResourceExt;
+use tetrarch_core::id::Name;
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor};
 use tetrarch_protocol::summary::SupervisorReport;
 
-use crate::{effect::Plan, object::ObjectKey, settings::Settings};
+use crate::{
+    build::agents::{self, Place},
+    effect::{BusUser, BusUserSecret, Effect, Plan},
+    hierarchy,
+    names::{self, Component, Position},
+    object::{Kind, ObjectKey, controller_ref, is_deleting},
+    parse::{
+        self,
+        agent_pool::{Pool, Size},
+    },
+    reason::{Finding, Reason},
+    reconcile::{accepted_supervisor, bus_name, position, prune},
+    settings::Settings,
+    violation,
+};
 
 /// What was read for one reconcile of an AgentPool.
 #[derive(Clone, Debug)]
@@ -35,7 +51,101 @@ pub struct Observed {
     pub report: Option<SupervisorReport>,
 }
 
-/// Decides what to do.
-pub fn agent_pool(_object: &AgentPool, _observed: &Observed, _now: Timestamp) -> Plan {
-    Plan::accepted(Vec::new())
+/// Decides what to do. There is nothing to clean up: what a pool has in the cluster goes with it, and its Supervisor
+/// removes it from the bus.
+pub fn agent_pool(object: &AgentPool, observed: &Observed, _now: Timestamp) -> Plan {
+    if is_deleting(object) {
+        return Plan::accepted(Vec::new());
+    }
+    let pool = match parse::agent_pool::pool(object) {
+        Ok(pool) => pool,
+        Err(violations) => return Plan::refused(violation::finding(&violations)),
+    };
+    match admit(object, observed) {
+        Ok(admitted) => Plan::accepted(effects(object, &pool, &admitted, observed)),
+        Err(finding) => Plan::refused(finding),
+    }
+}
+
+/// Where an accepted pool stands.
+struct Admitted {
+    orchestrator: String,
+    domain: Name,
+    supervisor: Name,
+}
+
+fn admit(object: &AgentPool, observed: &Observed) -> Result<Admitted, Finding> {
+    let namespace = object.namespace().unwrap_or_default();
+    let (domain, orchestrator) = position(&namespace, observed.domain.as_ref(), observed.orchestrator.as_ref())?;
+    let supervisor = accepted_supervisor(
+        object.spec.supervisor_ref.as_ref(),
+        &namespace,
+        &observed.supervisors,
+        &observed.supervisor_elsewhere,
+    )?;
+    let limit = orchestrator.spec.hierarchy.max_agents_per_supervisor;
+    let within = hierarchy::pools_within_limit(supervisor.as_str(), &observed.siblings, limit);
+    let is_known = observed.siblings.iter().any(|sibling| sibling.name_any() == object.name_any());
+    if is_known && !within.iter().any(|pool| pool.name_any() == object.name_any()) {
+        let used: i32 = within.iter().map(|pool| hierarchy::largest_size(&pool.spec)).sum();
+        let field = if object.spec.scaling.is_some() { "spec.scaling.max" } else { "spec.replicas" };
+        return Err(Finding::new(
+            Reason::LimitExceeded,
+            format!(
+                "{field}: this pool may have {} agents, but Supervisor {:?} takes {limit} in all (spec.hierarchy.maxAgentsPerSupervisor of Orchestrator {:?}) and its accepted pools may have {used}: lower {field} here or in another pool, or raise the limit",
+                hierarchy::largest_size(&object.spec),
+                supervisor.as_str(),
+                orchestrator.name_any(),
+            ),
+        ));
+    }
+    Ok(Admitted { orchestrator: orchestrator.name_any(), domain: bus_name(domain)?, supervisor })
+}
+
+fn effects(object: &AgentPool, pool: &Pool, admitted: &Admitted, observed: &Observed) -> Vec<Effect> {
+    let place =
+        Place { orchestrator: &admitted.orchestrator, domain: &admitted.domain, supervisor: &admitted.supervisor };
+    let objects = agents::objects(object, pool, place, &observed.settings);
+    let unwanted = prune(&observed.children, &objects);
+    // Credentials before the pods that need them.
+    let mut effects = vec![Effect::EnsureBusUser(Box::new(bus_user(object, pool, place)))];
+    // An autoscaler that is not wanted goes before the pool takes the number of agents back.
+    effects.extend(unwanted);
+    effects.extend(hand_over(object, pool, observed));
+    effects.extend(objects.into_iter().map(|child| Effect::Apply(Box::new(child))));
+    effects
+}
+
+/// When the number of agents goes from the pool to the autoscaler, somebody must own it in between: a field that its only
+/// owner lets go of is reset to its default, and all agents but one would stop. The Deployment's annotation tells who owned
+/// it before; it changes with the apply that follows, so this happens once.
+fn hand_over(object: &AgentPool, pool: &Pool, observed: &Observed) -> Option<Effect> {
+    let deployment = observed.deployment.as_deref()?;
+    let owner = deployment.annotations().get(names::ANNOTATION_REPLICAS_OWNER)?;
+    if !matches!(pool.size, Size::Automatic(_)) || owner != agents::OWNED_BY_POOL {
+        return None;
+    }
+    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas)?;
+    let namespace = object.namespace().unwrap_or_default();
+    Some(Effect::HandOver(Box::new(agents::replicas_only(&namespace, &pool.name, replicas))))
+}
+
+fn bus_user(object: &AgentPool, pool: &Pool, place: Place<'_>) -> BusUserSecret {
+    let position = Position {
+        orchestrator: Some(place.orchestrator),
+        domain: Some(place.domain.as_str()),
+        supervisor: Some(place.supervisor.as_str()),
+        pool: Some(pool.name.as_str()),
+    };
+    BusUserSecret {
+        domain: place.domain.clone(),
+        user: BusUser::Pool { supervisor: place.supervisor.clone(), pool: pool.name.clone() },
+        secret: ObjectKey::namespaced(
+            Kind::Secret,
+            object.namespace().unwrap_or_default(),
+            names::pool_bus_secret(pool.name.as_str()),
+        ),
+        labels: names::labels(Component::Agent, pool.name.as_str(), position),
+        owner: controller_ref(object),
+    }
 }

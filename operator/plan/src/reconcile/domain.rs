@@ -1,12 +1,27 @@
 //! What to do about a Domain: its namespace with everything in it that guards it, and its account on the bus.
 
+mod deletion;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use kube_core::{Resource, ResourceExt};
+use serde_json::json;
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
 
-use crate::{effect::Plan, object::ObjectKey, settings::Settings};
+use crate::{
+    build::{limits, members, namespace, namespace::Tenure, network},
+    effect::{Effect, Plan},
+    hierarchy,
+    names::{self, Component, Position},
+    object::{Kind, Object, ObjectKey, has_finalizer, is_deleting, to_json},
+    parse::{self, domain::Parsed},
+    reason::{Finding, Reason},
+    reconcile::prune,
+    settings::Settings,
+    violation,
+};
 
 /// What was read for one reconcile of a Domain.
 #[derive(Clone, Debug)]
@@ -31,6 +46,126 @@ pub struct Observed {
 }
 
 /// Decides what to do.
-pub fn domain(_object: &Domain, _observed: &Observed, _now: Timestamp) -> Plan {
-    Plan::accepted(Vec::new())
+pub fn domain(object: &Domain, observed: &Observed, _now: Timestamp) -> Plan {
+    if is_deleting(object) {
+        return deletion::plan(object, observed);
+    }
+    let parsed = match parse::domain::domain(object) {
+        Ok(parsed) => parsed,
+        Err(violations) => return Plan::refused(violation::finding(&violations)),
+    };
+    let (orchestrator, tenure) = match admit(object, observed) {
+        Ok(admitted) => admitted,
+        Err(finding) => return Plan::refused(finding),
+    };
+    if !has_finalizer(object, names::FINALIZER_DOMAIN) {
+        return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_DOMAIN }]);
+    }
+    if observed.namespace.as_deref().is_some_and(is_deleting) {
+        let message = format!(
+            "namespace {:?} is being deleted; the Domain makes it again when it is gone",
+            hierarchy::namespace_of(object)
+        );
+        return Plan::accepted(Vec::new()).blocked_by([Finding::new(Reason::NamespaceTerminating, message)]);
+    }
+    Plan::accepted(effects(object, &parsed, orchestrator, tenure, observed))
+}
+
+/// Whether what the Domain needs from others is there, and how it comes to its namespace.
+fn admit<'a>(object: &Domain, observed: &'a Observed) -> Result<(&'a Orchestrator, Tenure), Finding> {
+    let name = &object.spec.orchestrator_ref.name;
+    let orchestrator = observed.orchestrator.as_deref().ok_or_else(|| {
+        Finding::new(
+            Reason::OrchestratorNotFound,
+            format!(
+                "spec.orchestratorRef.name: there is no Orchestrator {name:?}: create it, or refer to an existing one"
+            ),
+        )
+    })?;
+    let limit = orchestrator.spec.hierarchy.max_domains;
+    if !hierarchy::is_within_count(&object.name_any(), &observed.siblings, limit) {
+        return Err(Finding::new(
+            Reason::LimitExceeded,
+            format!(
+                "Orchestrator {name:?} takes {limit} Domains (its spec.hierarchy.maxDomains) and older ones use them up: raise the limit, or delete a Domain"
+            ),
+        ));
+    }
+    let tenure = match observed.namespace.as_deref() {
+        None => Tenure::Created,
+        Some(namespace) => tenure_of(object, namespace)?,
+    };
+    Ok((orchestrator, tenure))
+}
+
+/// How the Domain comes to a namespace that exists; an error when it is not the Domain's to take.
+pub(super) fn tenure_of(object: &Domain, namespace: &Namespace) -> Result<Tenure, Finding> {
+    let own_uid = object.meta().uid.as_deref();
+    let controller = namespace.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let label = |key: &str| namespace.labels().get(key).map(String::as_str);
+    let value = names::label_value(&object.name_any());
+    let allowed = label(names::LABEL_ADOPT) == Some(&value) || label(names::LABEL_DOMAIN) == Some(&value);
+    match controller {
+        Some(owner) if own_uid == Some(owner.uid.as_str()) => Ok(Tenure::Created),
+        None if allowed => Ok(Tenure::Adopted),
+        Some(owner) => Err(Finding::new(
+            Reason::NamespaceNotOwned,
+            format!(
+                "spec.namespace: namespace {:?} belongs to {} {:?}: choose another one in a new Domain",
+                namespace.name_any(),
+                owner.kind,
+                owner.name
+            ),
+        )),
+        None => Err(Finding::new(
+            Reason::NamespaceNotOwned,
+            format!(
+                "spec.namespace: namespace {0:?} exists and is not this Domain's: choose another one in a new Domain, or allow it to be taken over with `kubectl label namespace {0} {1}={value}`",
+                namespace.name_any(),
+                names::LABEL_ADOPT
+            ),
+        )),
+    }
+}
+
+fn effects(
+    object: &Domain,
+    parsed: &Parsed,
+    orchestrator: &Orchestrator,
+    tenure: Tenure,
+    observed: &Observed,
+) -> Vec<Effect> {
+    let name = hierarchy::namespace_of(object);
+    let position = Position {
+        orchestrator: Some(&object.spec.orchestrator_ref.name),
+        domain: Some(parsed.name.as_str()),
+        ..Position::default()
+    };
+    let labels = to_json(&names::labels(Component::Domain, parsed.name.as_str(), position));
+    // What guards the namespace comes before what lets people in.
+    let mut children: Vec<Object> = parsed.quota.iter().map(|quota| limits::quota(&name, &labels, quota)).collect();
+    children.push(limits::limit_range(&name, &labels));
+    children.extend(network::policies(&name, &labels, &observed.settings));
+    children.extend(members::roles(&name, &labels, &object.spec.members));
+
+    let unwanted = prune(&observed.children, &children);
+    let mut effects = vec![Effect::Apply(Box::new(namespace::namespace(object, &name, tenure)))];
+    effects.extend(children.into_iter().map(|child| Effect::Apply(Box::new(child))));
+    effects.extend(unwanted);
+    // The account before the Supervisor that uses it.
+    effects.push(Effect::EnsureBusAccount { domain: parsed.name.clone() });
+    if orchestrator.spec.hierarchy.depth == 3 {
+        effects.push(Effect::Apply(Box::new(implicit_supervisor(&name, position))));
+    }
+    effects
+}
+
+/// The Supervisor of a Domain when the depth is 3. Its spec is left empty, so that whoever wants to may size it. With depth
+/// 4 it is not applied any more and stays as an ordinary Supervisor.
+fn implicit_supervisor(namespace: &str, position: Position<'_>) -> Object {
+    let labels = names::labels(Component::Domain, names::DEFAULT_SUPERVISOR, position);
+    Object::new(
+        ObjectKey::namespaced(Kind::Supervisor, namespace, names::DEFAULT_SUPERVISOR),
+        json!({ "metadata": { "labels": labels }, "spec": {} }),
+    )
 }

@@ -4,10 +4,26 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube_core::ResourceExt;
+use tetrarch_core::id::Name;
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor};
-use tetrarch_protocol::summary::SupervisorReport;
+use tetrarch_protocol::{
+    snapshot as config,
+    summary::{self, SupervisorReport},
+};
 
-use crate::{effect::Plan, object::ObjectKey, settings::Settings};
+use crate::{
+    build::{self, snapshot},
+    effect::{BusUser, BusUserSecret, Effect, Plan},
+    hierarchy,
+    names::{self, Component, Position},
+    object::{Kind, ObjectKey, controller_ref, has_finalizer, is_deleting, skips_bus_cleanup, to_json},
+    parse,
+    reason::{Finding, Reason},
+    reconcile::{bus_name, patience, position, prune},
+    settings::Settings,
+    violation,
+};
 
 /// What was read for one reconcile of a Supervisor.
 #[derive(Clone, Debug)]
@@ -34,6 +50,111 @@ pub struct Observed {
 }
 
 /// Decides what to do.
-pub fn supervisor(_object: &Supervisor, _observed: &Observed, _now: Timestamp) -> Plan {
-    Plan::accepted(Vec::new())
+pub fn supervisor(object: &Supervisor, observed: &Observed, now: Timestamp) -> Plan {
+    if is_deleting(object) {
+        return deletion(object, observed, now);
+    }
+    let name = match parse::supervisor::supervisor(object) {
+        Ok(name) => name,
+        Err(violations) => return Plan::refused(violation::finding(&violations)),
+    };
+    let admitted = admit(object, observed);
+    let (domain, orchestrator) = match &admitted {
+        Ok(admitted) => admitted,
+        Err(finding) => return Plan::refused(finding.clone()),
+    };
+    if !has_finalizer(object, names::FINALIZER_SUPERVISOR) {
+        return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_SUPERVISOR }]);
+    }
+    let mut blockers = Vec::new();
+    // Credentials and configuration before the pods that need them.
+    let mut effects = vec![Effect::EnsureBusUser(Box::new(bus_user(object, domain, &name, orchestrator)))];
+    match parse::orchestrator::priority_classes(&orchestrator.spec) {
+        Ok(classes) => {
+            let largest = orchestrator.spec.hierarchy.max_agents_per_supervisor;
+            let snapshot = snapshot::supervisor(name.as_str(), &observed.pools, largest, classes);
+            effects.push(Effect::PublishConfig {
+                domain: domain.clone(),
+                key: config::supervisor_key(&name),
+                value: to_json(&snapshot),
+            });
+        }
+        // The runtime goes on with the last classes that were valid.
+        Err(_) => blockers.push(Finding::new(
+            Reason::OrchestratorNotAccepted,
+            format!("Orchestrator {:?} is not accepted: see its condition Accepted", orchestrator.name_any()),
+        )),
+    }
+    let objects = build::supervisor::runtime(object, domain.as_str(), &orchestrator.name_any(), &observed.settings);
+    let unwanted = prune(&observed.children, &objects);
+    effects.extend(objects.into_iter().map(|child| Effect::Apply(Box::new(child))));
+    effects.extend(unwanted);
+    Plan::accepted(effects).blocked_by(blockers)
+}
+
+fn admit<'a>(object: &Supervisor, observed: &'a Observed) -> Result<(Name, &'a Orchestrator), Finding> {
+    let namespace = object.namespace().unwrap_or_default();
+    let (domain, orchestrator) = position(&namespace, observed.domain.as_ref(), observed.orchestrator.as_ref())?;
+    let limit = orchestrator.spec.hierarchy.max_supervisors_per_domain;
+    if !hierarchy::is_within_count(&object.name_any(), &observed.siblings, limit) {
+        return Err(Finding::new(
+            Reason::LimitExceeded,
+            format!(
+                "Domain {:?} takes {limit} Supervisors (spec.hierarchy.maxSupervisorsPerDomain of Orchestrator {:?}) and older ones use them up: raise the limit, or delete a Supervisor",
+                domain.name_any(),
+                orchestrator.name_any()
+            ),
+        ));
+    }
+    Ok((bus_name(domain)?, orchestrator))
+}
+
+fn bus_user(object: &Supervisor, domain: &Name, name: &Name, orchestrator: &Orchestrator) -> BusUserSecret {
+    let orchestrator = orchestrator.name_any();
+    let position = Position {
+        orchestrator: Some(&orchestrator),
+        domain: Some(domain.as_str()),
+        supervisor: Some(name.as_str()),
+        pool: None,
+    };
+    BusUserSecret {
+        domain: domain.clone(),
+        user: BusUser::Supervisor { supervisor: name.clone() },
+        secret: ObjectKey::namespaced(
+            Kind::Secret,
+            object.namespace().unwrap_or_default(),
+            names::supervisor_bus_secret(name.as_str()),
+        ),
+        labels: names::labels(Component::Supervisor, name.as_str(), position),
+        owner: controller_ref(object),
+    }
+}
+
+/// The runtime goes first, or it would write again what is then removed. When the Domain goes as well, its account goes
+/// with everything in it.
+fn deletion(object: &Supervisor, observed: &Observed, now: Timestamp) -> Plan {
+    if !has_finalizer(object, names::FINALIZER_SUPERVISOR) {
+        return Plan::accepted(Vec::new());
+    }
+    let remove = Effect::RemoveFinalizer { finalizer: names::FINALIZER_SUPERVISOR };
+    let names = observed.domain.as_deref().filter(|domain| !is_deleting(*domain) && !skips_bus_cleanup(object));
+    let names = names.and_then(|domain| Some((bus_name(domain).ok()?, object.name_any().parse::<Name>().ok()?)));
+    let Some((domain, supervisor)) = names else { return Plan::accepted(vec![remove]) };
+    let until = patience(object, now);
+    if (observed.deployment.is_some() || !observed.pods.is_empty()) && now < until {
+        let deployment = observed.deployment.as_deref().filter(|deployment| !is_deleting(*deployment));
+        let delete = deployment.map(|deployment| {
+            let namespace = object.namespace().unwrap_or_default();
+            Effect::Delete(ObjectKey::namespaced(Kind::Deployment, namespace, deployment.name_any()))
+        });
+        return Plan::accepted(delete.into_iter().collect())
+            .blocked_by([Finding::new(Reason::Deleting, "waiting for the runtime to stop")])
+            .wake_at(until);
+    }
+    Plan::accepted(vec![
+        Effect::RetractConfig { domain: domain.clone(), key: config::supervisor_key(&supervisor) },
+        Effect::RemoveSupervisorWork { domain: domain.clone(), supervisor: supervisor.clone() },
+        Effect::RetractReport { domain, key: summary::supervisor_key(&supervisor) },
+        remove,
+    ])
 }

@@ -1,0 +1,101 @@
+//! A Workflow as the engine's definition: fields are read here, and what holds between them is checked by the engine.
+
+mod steps;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tetrarch_core::workflow::{
+    definition::{AgentSelector, Definition, FailurePolicy},
+    graph,
+};
+use tetrarch_crds::{
+    Workflow,
+    shared::DurationText,
+    workflow::{FailurePolicy as WrittenPolicy, Parameter, StartPolicy},
+};
+
+use crate::{
+    duration,
+    parse::{at_least, object_name, orchestrator},
+    violation::{Violation, Violations},
+};
+
+/// The definition, or everything that is wrong with it. Relations between steps are only checked when every single field is
+/// right: half a definition would be blamed for what is missing from it.
+pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
+    let mut violations = Violations::default();
+    let spec = &object.spec;
+    let name = object_name(object, &mut violations);
+    let timeout = optional_duration("spec.timeout", spec.timeout.as_ref(), &mut violations);
+    let parameters = parameters(&spec.parameters, spec.start, &mut violations);
+    let keep_runs = at_least("spec.keepRuns", spec.keep_runs, 1, &mut violations);
+    let steps = steps::steps(&spec.steps, &mut violations);
+    let definition = || {
+        Some(Definition {
+            workflow: name?,
+            generation: object.metadata.generation.unwrap_or_default(),
+            class: orchestrator::class(spec.priority),
+            timeout,
+            on_failure: match spec.on_failure {
+                WrittenPolicy::Stop => FailurePolicy::Stop,
+                WrittenPolicy::Continue => FailurePolicy::Continue,
+            },
+            parameters,
+            steps: steps?,
+            output: spec.output.as_ref().map(|output| output.0.clone()),
+            keep_runs: keep_runs?,
+        })
+    };
+    let definition = definition();
+    let definition = violations.finish(definition)?;
+    let mut violations = Violations::default();
+    for found in graph::validate(&definition) {
+        violations.add(found.field, format!("{}: {}", found.message, found.remedy));
+    }
+    violations.finish(Some(definition))
+}
+
+fn parameters(
+    written: &[Parameter],
+    start: StartPolicy,
+    violations: &mut Violations,
+) -> BTreeMap<String, Option<Value>> {
+    let mut parameters = BTreeMap::new();
+    for (index, parameter) in written.iter().enumerate() {
+        let value = parameter.value.as_ref().map(|value| value.0.clone());
+        if value.is_none() && start == StartPolicy::OnApply {
+            violations.add(
+                format!("spec.parameters[{index}].value"),
+                "is missing, and a run that starts on apply is given no values: write a value, or spec.start: OnRequest",
+            );
+        }
+        if parameters.insert(parameter.name.clone(), value).is_some() {
+            let path = format!("spec.parameters[{index}].name");
+            violations.add(path, format!("{:?} is listed twice: write each parameter once", parameter.name));
+        }
+    }
+    parameters
+}
+
+fn optional_duration(
+    path: &str,
+    written: Option<&DurationText>,
+    violations: &mut Violations,
+) -> Option<std::time::Duration> {
+    violations.check(path, duration::parse_positive(&written?.0))
+}
+
+/// What the tasks ask for, each with the path of its field.
+pub fn selectors(object: &Workflow) -> Vec<(String, AgentSelector)> {
+    steps::tasks(&object.spec.steps)
+        .filter_map(|(path, task)| {
+            let (field, selector) = match (&task.agent.pool, &task.agent.capability) {
+                (Some(pool), None) => ("pool", AgentSelector::Pool(pool.parse().ok()?)),
+                (None, Some(capability)) => ("capability", AgentSelector::Capability(capability.parse().ok()?)),
+                _ => return None,
+            };
+            Some((format!("{path}.agent.{field}"), selector))
+        })
+        .collect()
+}

@@ -1,0 +1,200 @@
+//! Steps and tasks: exactly one kind for each step, one selector for each task, durations, numbers.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tetrarch_core::workflow::definition::{AgentSelector, Branch, MapStep, Reduce, Retry, Stage, Step, StepKind, Task};
+use tetrarch_crds::workflow as written;
+
+use super::optional_duration;
+use crate::{
+    duration,
+    parse::{at_least, name},
+    violation::Violations,
+};
+
+/// Longest time of one attempt when a task does not say.
+const TASK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// All steps, or none when one could not be read.
+pub fn steps(steps: &[written::Step], violations: &mut Violations) -> Option<Vec<Step>> {
+    all(steps, "spec.steps", violations, step)
+}
+
+/// Every task with its path, wherever in a step it stands.
+pub fn tasks(steps: &[written::Step]) -> impl Iterator<Item = (String, &written::Task)> {
+    steps.iter().enumerate().flat_map(|(index, step)| {
+        let path = format!("spec.steps[{index}]");
+        let mut found: Vec<(String, &written::Task)> = Vec::new();
+        if let Some(task) = &step.task {
+            found.push((format!("{path}.task"), task));
+        }
+        if let Some(map) = &step.map {
+            found.push((format!("{path}.map.task"), &map.task));
+            found.extend(map.reduce.task.as_ref().map(|task| (format!("{path}.map.reduce.task"), task)));
+        }
+        if let Some(parallel) = &step.parallel {
+            for (at, branch) in parallel.branches.iter().enumerate() {
+                found.extend(stage_tasks(format!("{path}.parallel.branches[{at}].stages"), &branch.stages));
+            }
+        }
+        if let Some(pipeline) = &step.pipeline {
+            found.extend(stage_tasks(format!("{path}.pipeline.stages"), &pipeline.stages));
+        }
+        found
+    })
+}
+
+fn stage_tasks(path: String, stages: &[written::Stage]) -> impl Iterator<Item = (String, &written::Task)> {
+    stages.iter().enumerate().map(move |(index, stage)| (format!("{path}[{index}].task"), &stage.task))
+}
+
+/// Reads every element, also after one that could not be read, so that all violations are found at once.
+fn all<W, T>(
+    list: &[W],
+    path: &str,
+    violations: &mut Violations,
+    read: impl Fn(&W, &str, &mut Violations) -> Option<T>,
+) -> Option<Vec<T>> {
+    let read: Vec<Option<T>> = list
+        .iter()
+        .enumerate()
+        .map(|(index, element)| read(element, &format!("{path}[{index}]"), violations))
+        .collect();
+    read.into_iter().collect()
+}
+
+fn step(step: &written::Step, path: &str, violations: &mut Violations) -> Option<Step> {
+    let name_read = name(&format!("{path}.name"), &step.name, violations);
+    let after =
+        all(&step.after, &format!("{path}.after"), violations, |text, path, violations| name(path, text, violations));
+    let timeout = optional_duration(&format!("{path}.timeout"), step.timeout.as_ref(), violations);
+    let kind = kind(step, path, violations);
+    Some(Step { name: name_read?, after: after?, when: step.when.clone(), timeout, kind: kind? })
+}
+
+fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option<StepKind> {
+    let kinds: Vec<&str> = [
+        ("task", step.task.is_some()),
+        ("map", step.map.is_some()),
+        ("parallel", step.parallel.is_some()),
+        ("pipeline", step.pipeline.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(kind, present)| present.then_some(kind))
+    .collect();
+    if kinds.len() > 1 {
+        violations.add(
+            path,
+            format!("has {}: a step has exactly one kind, split it into {} steps", kinds.join(" and "), kinds.len()),
+        );
+        return None;
+    }
+    match (&step.task, &step.map, &step.parallel, &step.pipeline) {
+        (Some(written), ..) => task(written, &format!("{path}.task"), violations).map(StepKind::Task),
+        (_, Some(written), ..) => map(written, &format!("{path}.map"), violations).map(Box::new).map(StepKind::Map),
+        (_, _, Some(written), _) => {
+            all(&written.branches, &format!("{path}.parallel.branches"), violations, branch).map(StepKind::Parallel)
+        }
+        (.., Some(written)) => {
+            all(&written.stages, &format!("{path}.pipeline.stages"), violations, stage).map(StepKind::Pipeline)
+        }
+        (None, None, None, None) => {
+            violations.add(path, "has no kind: write one of task, map, parallel or pipeline");
+            None
+        }
+    }
+}
+
+fn branch(branch: &written::Branch, path: &str, violations: &mut Violations) -> Option<Branch> {
+    let name = name(&format!("{path}.name"), &branch.name, violations);
+    let stages = all(&branch.stages, &format!("{path}.stages"), violations, stage);
+    Some(Branch { name: name?, stages: stages? })
+}
+
+fn stage(stage: &written::Stage, path: &str, violations: &mut Violations) -> Option<Stage> {
+    let name = name(&format!("{path}.name"), &stage.name, violations);
+    let task = task(&stage.task, &format!("{path}.task"), violations);
+    Some(Stage { name: name?, task: task? })
+}
+
+fn map(map: &written::MapStep, path: &str, violations: &mut Violations) -> Option<MapStep> {
+    let task = task(&map.task, &format!("{path}.task"), violations);
+    let max_parallel = at_least(&format!("{path}.maxParallel"), map.max_parallel, 1, violations);
+    let percent_path = format!("{path}.minSuccessPercent");
+    let min_success_percent = at_least(&percent_path, map.min_success_percent, 0, violations);
+    if map.min_success_percent > 100 {
+        violations.add(percent_path, format!("is {}: write 0 to 100", map.min_success_percent));
+    }
+    let reduce = reduce(&map.reduce, &format!("{path}.reduce"), violations);
+    Some(MapStep {
+        items: map.items.0.clone(),
+        task: task?,
+        max_parallel: max_parallel?,
+        min_success_percent: min_success_percent?,
+        reduce: reduce?,
+    })
+}
+
+fn reduce(reduce: &written::Reduce, path: &str, violations: &mut Violations) -> Option<Reduce> {
+    match (reduce.builtin, &reduce.task) {
+        (Some(builtin), None) => Some(match builtin {
+            written::BuiltinReducer::Collect => Reduce::Collect,
+            written::BuiltinReducer::Sum => Reduce::Sum,
+            written::BuiltinReducer::Merge => Reduce::Merge,
+            written::BuiltinReducer::Vote => Reduce::Vote,
+        }),
+        (None, Some(written)) => task(written, &format!("{path}.task"), violations).map(Reduce::Task),
+        _ => {
+            violations.add(path, "needs one reducer: write either builtin (Collect, Sum, Merge, Vote) or task");
+            None
+        }
+    }
+}
+
+fn task(task: &written::Task, path: &str, violations: &mut Violations) -> Option<Task> {
+    let agent = selector(&task.agent, &format!("{path}.agent"), violations);
+    let timeout = match &task.timeout {
+        Some(_) => optional_duration(&format!("{path}.timeout"), task.timeout.as_ref(), violations),
+        None => Some(TASK_TIMEOUT),
+    };
+    let retry = retry(&task.retry, &format!("{path}.retry"), violations);
+    let input = task.input.as_ref().map_or(Value::Null, |input| input.0.clone());
+    Some(Task { agent: agent?, input, timeout: timeout?, retry: retry? })
+}
+
+fn selector(agent: &written::AgentSelector, path: &str, violations: &mut Violations) -> Option<AgentSelector> {
+    match (&agent.pool, &agent.capability) {
+        (Some(pool), None) => name(&format!("{path}.pool"), pool, violations).map(AgentSelector::Pool),
+        (None, Some(capability)) => {
+            name(&format!("{path}.capability"), capability, violations).map(AgentSelector::Capability)
+        }
+        _ => {
+            violations.add(
+                path,
+                "needs one selector: write either pool (an AgentPool by name) or capability (any pool that has it)",
+            );
+            None
+        }
+    }
+}
+
+fn retry(retry: &written::Retry, path: &str, violations: &mut Violations) -> Option<Retry> {
+    let limit = at_least(&format!("{path}.limit"), retry.limit, 0, violations);
+    let factor = at_least(&format!("{path}.backoff.factor"), retry.backoff.factor, 1, violations);
+    let initial =
+        violations.check(&format!("{path}.backoff.initial"), duration::parse_up_to_an_hour(&retry.backoff.initial.0));
+    let max = violations.check(&format!("{path}.backoff.max"), duration::parse_up_to_an_hour(&retry.backoff.max.0));
+    if let (Some(initial), Some(max)) = (initial, max)
+        && initial > max
+    {
+        violations.add(
+            format!("{path}.backoff.initial"),
+            format!(
+                "is {}, longer than max, {}: write an initial that is at most max",
+                retry.backoff.initial.0, retry.backoff.max.0
+            ),
+        );
+    }
+    Some(Retry { limit: limit?, initial: initial?, factor: factor?, max: max? })
+}
