@@ -96,6 +96,11 @@ impl Session {
         u32::try_from(self.tasks.values().filter(|task| task.stage.occupies_slot()).count()).unwrap_or(u32::MAX)
     }
 
+    /// Whether a delivery is still in its hands.
+    pub fn holds(&self, key: Key) -> bool {
+        self.tasks.contains_key(&key)
+    }
+
     /// Whether the agent is fit for work.
     pub fn is_agent_well(&self) -> bool {
         self.health.is_well()

@@ -11,7 +11,7 @@ use tetrarch_core::priority::Class;
 use super::event::{PullEnd, PullId};
 
 /// How long the server holds a waiting request.
-pub const EXPIRES: Duration = Duration::from_secs(60);
+pub const EXPIRES: Duration = Duration::from_mins(1);
 /// How often the server says that it still holds one.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Silence after which a waiting request is taken for lost.

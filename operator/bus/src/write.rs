@@ -148,10 +148,9 @@ impl Bus {
                 written.extend((first..=last).map(Written::Fresh));
                 continue;
             }
-            let singles: Vec<_> = stream::iter(chunk.iter().map(|message| self.write(message)))
-                .buffered(PARALLEL_SINGLES)
-                .collect()
-                .await;
+            // Collected first: with a lazy iterator in it the future could not be handed to another task.
+            let writes: Vec<_> = chunk.iter().map(|message| self.write(message)).collect();
+            let singles: Vec<_> = stream::iter(writes).buffered(PARALLEL_SINGLES).collect().await;
             for single in singles {
                 written.push(single?);
             }
