@@ -152,7 +152,7 @@ func (c *Cluster) startAPI(options Options) error {
 	if err != nil {
 		return err
 	}
-	return c.wait(time.Minute, []string{"etcd", "kube-apiserver"}, func(ctx context.Context) (bool, error) {
+	return c.wait(patience, []string{"etcd", "kube-apiserver"}, func(ctx context.Context) (bool, error) {
 		return true, api.Do(ctx, "GET", "/readyz", nil, nil)
 	})
 }
@@ -171,7 +171,7 @@ func (c *Cluster) startNode(options Options) error {
 			return err
 		}
 	}
-	err = c.wait(30*time.Second, []string{"containerd"}, func(context.Context) (bool, error) { return true, c.ctr("version") })
+	err = c.wait(patience, []string{"containerd"}, func(context.Context) (bool, error) { return true, c.ctr("version") })
 	if err != nil {
 		return err
 	}
@@ -202,11 +202,11 @@ func (c *Cluster) waitNode() error {
 	if err != nil {
 		return err
 	}
-	if err := c.wait(time.Minute, []string{"kubelet", "containerd"}, api.NodeReady); err != nil {
+	if err := c.wait(patience, []string{"kubelet", "containerd"}, api.NodeReady); err != nil {
 		return err
 	}
 	// Pods of a namespace are refused until its service account exists.
-	return c.wait(30*time.Second, []string{"kube-controller-manager", "coredns", "kube-proxy"}, func(ctx context.Context) (bool, error) {
+	return c.wait(patience, []string{"kube-controller-manager", "coredns", "kube-proxy"}, func(ctx context.Context) (bool, error) {
 		if err := api.Do(ctx, "GET", "/api/v1/namespaces/default/serviceaccounts/default", nil, nil); err != nil {
 			return false, err
 		}
@@ -214,9 +214,12 @@ func (c *Cluster) waitNode() error {
 	})
 }
 
+// patience is for a machine that is busy with other things; a program that ends is noticed at once.
+const patience = 3 * time.Minute
+
 // wait polls until done, and gives up at once when one of the programs has ended.
-func (c *Cluster) wait(patience time.Duration, programs []string, done func(context.Context) (bool, error)) error {
-	deadline := time.Now().Add(patience)
+func (c *Cluster) wait(limit time.Duration, programs []string, done func(context.Context) (bool, error)) error {
+	deadline := time.Now().Add(limit)
 	begun := time.Now()
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -233,7 +236,7 @@ func (c *Cluster) wait(patience time.Duration, programs []string, done func(cont
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("not done after %s: %v\n%s", patience, err, c.logTail(programs[0]))
+			return fmt.Errorf("not done after %s: %v\n%s", limit, err, c.logTail(programs[0]))
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

@@ -43,9 +43,9 @@ var checks = []check{
 	{"logs, exec and port-forward", (*Cluster).streams},
 	{"Pod Security refuses a privileged pod", (*Cluster).podSecurity},
 	{"a policy and a webhook in a pod refuse", (*Cluster).admission},
-	{"a container killed with SIGKILL is back within 10s", (*Cluster).killedContainer},
+	{"a container killed with SIGKILL is back within 20s", (*Cluster).killedContainer},
 	{"top answers and the HPA scales", (*Cluster).autoscaling},
-	{"a deleted pod and a released volume are gone within 10s", (*Cluster).deletion},
+	{"a deleted pod and a released volume are gone within 30s", (*Cluster).deletion},
 }
 
 // Run runs all checks; report is called after each.
@@ -198,24 +198,24 @@ func (c *Cluster) killedContainer() error {
 	if err := syscall.Kill(process, syscall.SIGKILL); err != nil {
 		return err
 	}
-	return c.until(10*time.Second, func(answer string) bool { return answer == "1 true" },
+	return c.until(20*time.Second, func(answer string) bool { return answer == "1 true" },
 		"get", "pod", "-n", "smoke", "web", "-o", status+"restartCount} {.status.containerStatuses[?(@.name==\"web\")].ready}")
 }
 
 func (c *Cluster) autoscaling() error {
-	if err := c.until(60*time.Second, func(answer string) bool { return strings.Contains(answer, "busy-") }, "top", "pods"); err != nil {
+	if err := c.until(2*time.Minute, func(answer string) bool { return strings.Contains(answer, "busy-") }, "top", "pods"); err != nil {
 		return err
 	}
-	return c.until(60*time.Second, func(answer string) bool { return answer == "2" },
+	return c.until(2*time.Minute, func(answer string) bool { return answer == "2" },
 		"get", "deployment", "busy", "-o", "jsonpath={.spec.replicas}")
 }
 
 func (c *Cluster) deletion() error {
-	if _, err := c.kubectl("delete", "pod", "webhook", "--grace-period=0", "--force", "--wait=true", "--timeout=10s"); err != nil {
+	if _, err := c.kubectl("delete", "pod", "webhook", "--grace-period=0", "--force", "--wait=true", "--timeout=20s"); err != nil {
 		return err
 	}
-	if _, err := c.kubectl("delete", "pod,pvc", "-n", "smoke", "--all", "--timeout=15s"); err != nil {
+	if _, err := c.kubectl("delete", "pod,pvc", "-n", "smoke", "--all", "--timeout=30s"); err != nil {
 		return err
 	}
-	return c.until(10*time.Second, func(answer string) bool { return strings.TrimSpace(answer) == "" }, "get", "persistentvolumes", "-o", "name")
+	return c.until(30*time.Second, func(answer string) bool { return strings.TrimSpace(answer) == "" }, "get", "persistentvolumes", "-o", "name")
 }
