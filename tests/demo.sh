@@ -12,7 +12,7 @@ trap abandon EXIT
 
 need_rust
 need_package cc gcc
-need_package licensecheck licensecheck
+step licensecheck "looking for the independent tool, licensecheck" "$sample/install-licensecheck.sh"
 
 say "starting a cluster, and compiling the images beside it (minutes the first time, seconds later)"
 begin cluster-up "$cluster" up
@@ -30,7 +30,7 @@ step install "installing the charts tetrarch-crds and tetrarch" tests/install.sh
 
 say "applying $sample"
 before=$(kubectl get workflow "$workflow" -n "$namespace" -o 'jsonpath={.status.run.id}' --ignore-not-found 2>/dev/null || true)
-kubectl apply --server-side -f "$sample"
+tests/apply.sh "$sample"
 if grep -q '^loaded tetrarch/licence-agents' "$logs/images-load.log" && [[ -n $before ]]; then
   # The tag stays the same when the agents are compiled anew, so nothing else would replace them.
   kubectl delete pods -n "$namespace" -l app.kubernetes.io/component=agent --wait=false
@@ -42,7 +42,7 @@ fi
 kubectl tetrarch watch "$workflow" -n "$namespace"
 
 say "saving the report"
-kubectl tetrarch get run "$workflow" -n "$namespace" -o json >"$demo/run.json"
+kubectl tetrarch get run "$workflow" -n "$namespace" --output >"$demo/report.json"
 licence-agents show --report "$demo/report.json" | tee "$demo/report.md"
 
 say "asking an independent tool (licensecheck of Debian) about the same texts"

@@ -89,7 +89,7 @@ rung_cluster() {
   config=$("$cluster" kubeconfig --name test)
   KUBECONFIG=$config prepare cluster install "installing the charts" tests/install.sh || return 0
   KUBECONFIG=$config prepare cluster sample "applying the licence audit" \
-    kubectl apply --server-side -f config/samples/licence-audit || return 0
+    tests/apply.sh config/samples/licence-audit || return 0
   # Tests that kill a process inside a container ask the embedded node to do it; elsewhere they delete the pod.
   [[ $config != "$state"/* ]] || export TETRARCH_CLUSTER_NAME=test
   # One at a time: some of them kill what the others need.

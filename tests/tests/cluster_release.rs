@@ -39,7 +39,8 @@ async fn two_upgrades_change_no_agent_and_uninstall_leaves_the_definitions() -> 
     let before = deployment()?;
     let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("install.sh");
     for round in 1..=2 {
-        let output = Command::new(&install).args(["--set", &format!("operator.podAnnotations.round=r{round}")]).output()?;
+        let output =
+            Command::new(&install).args(["--set", &format!("operator.podAnnotations.round=r{round}")]).output()?;
         ensure!(
             output.status.success(),
             "upgrade {round}: {}{}",
