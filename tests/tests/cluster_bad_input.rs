@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tetrarch_testkit::cluster::{Cluster, condition_of, until};
 use tetrarch_tests::department::{Department, scripted};
 
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_mins(2);
 
 async fn department(cluster: &Cluster, name: &str) -> Result<Department> {
     let department = Department::new(name);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tetrarch_testkit::cluster::{Cluster, until};
 use tetrarch_tests::journal;
 
-const SOON: Duration = Duration::from_secs(180);
+const SOON: Duration = Duration::from_mins(3);
 const NAMESPACE: &str = "compliance";
 const SYSTEM: &str = "tetrarch-system";
 

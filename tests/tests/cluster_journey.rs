@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tetrarch_testkit::cluster::{Cluster, until};
 use tetrarch_tests::{department::Department, journal};
 
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_mins(2);
 
 /// Applying the manifests gives a namespace, deployments, an autoscaler, running agents and a finished run; deleting the
 /// Domain removes everything of it and nothing else.

@@ -9,7 +9,7 @@ use tetrarch_tests::department::Department;
 
 const SYSTEM: &str = "tetrarch-system";
 const OPERATORS: &str = "app.kubernetes.io/component=operator";
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_mins(2);
 /// Duration of the operator's lease; another replica must act within it, plus the time of one reconcile.
 const LEASE: Duration = Duration::from_secs(15 + 10);
 

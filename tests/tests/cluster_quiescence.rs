@@ -7,7 +7,7 @@ use serde_json::json;
 use tetrarch_testkit::cluster::Cluster;
 use tetrarch_tests::department::Department;
 
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_mins(2);
 
 /// Resource versions of all objects stay as they are for 60 s, although every controller has been made to look again.
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn a_reconcile_of_an_unchanged_world_writes_nothing() -> Result<()> {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let before = cluster.resource_versions().await?;
     // A new operator process reconciles everything from nothing; its own pod and Deployment change, nothing else may.
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let after = cluster.resource_versions().await?;
     let changed: Vec<String> = after
         .iter()

@@ -8,7 +8,7 @@ use serde_json::json;
 use tetrarch_testkit::cluster::{Cluster, until};
 use tetrarch_tests::department::Department;
 
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_mins(2);
 const SYSTEM: &str = "tetrarch-system";
 
 #[tokio::test]

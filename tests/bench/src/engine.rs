@@ -1,0 +1,178 @@
+//! The workflow engine against the floor: the real supervisor program on a real bus, with agents that answer at once.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tetrarch_bus::{
+    Bus, Options,
+    domain::Settings,
+    follow::{Event, Start},
+};
+use tetrarch_core::{
+    id::{Name, RunId},
+    priority::{Class, ClassLimits},
+    workflow::definition::{
+        AgentSelector, Definition, FailurePolicy, MapStep, Reduce, Retry, Stage, Step, StepKind, Task,
+    },
+};
+use tetrarch_protocol::{
+    VERSION,
+    snapshot::{self, PoolSnapshot, RunRequest, SupervisorSnapshot, WorkflowSnapshot},
+    stream,
+    subject::{self, Subject},
+};
+use tetrarch_testkit::nats::NatsServer;
+
+use crate::process::Process;
+
+/// A bus with one Domain and one supervisor process.
+pub struct Engine {
+    /// Access to the Domain's account.
+    pub bus: Bus,
+    /// The supervisor.
+    pub process: Process,
+    /// Its name.
+    pub supervisor: Name,
+    /// The one pool.
+    pub pool: Name,
+    /// Address of the bus.
+    pub url: String,
+}
+
+/// Times of a run as an observer of the stream saw them.
+pub struct Observed {
+    /// From the request to the last task in its queue.
+    pub last_task: Duration,
+    /// Times between one result and the next, the first one from its task.
+    pub steps: Vec<Duration>,
+    /// From the request to the end of the run.
+    pub total: Duration,
+}
+
+impl Engine {
+    /// Starts a supervisor on this bus, for a pool whose sidecars are somebody else's matter.
+    pub async fn start(nats: &NatsServer) -> Result<Self> {
+        let url = nats.url();
+        let bus = tetrarch_bus::connect(&Options { url: url.clone(), name: "bench".to_owned(), ..Options::default() })
+            .await?;
+        bus.connected().await;
+        bus.ensure_domain(&Settings::default()).await?;
+        let (supervisor, pool): (Name, Name) = ("bench".parse()?, "noop".parse()?);
+        let configuration = SupervisorSnapshot {
+            version: VERSION,
+            pools: vec![PoolSnapshot {
+                name: pool.clone(),
+                capabilities: vec![("noop".parse()?, 50)],
+                concurrency: 16,
+                idempotent: true,
+            }],
+            classes: Class::ALL
+                .into_iter()
+                .map(|class| ClassLimits { class, max_concurrent: 1000, timeout: Duration::from_mins(15) })
+                .collect(),
+        };
+        bus.put(stream::CONFIG_BUCKET, &snapshot::supervisor_key(&supervisor), serde_json::to_vec(&configuration)?)
+            .await?;
+        let settings = [
+            ("TETRARCH_BUS_URL", url.clone()),
+            ("TETRARCH_DOMAIN", "bench".to_owned()),
+            ("TETRARCH_SUPERVISOR", supervisor.to_string()),
+            ("POD_NAME", "bench-0".to_owned()),
+            ("TETRARCH_HTTP_ADDR", "127.0.0.1:0".to_owned()),
+            ("TETRARCH_LOG", "warn".to_owned()),
+        ];
+        let process = Process::start("tetrarch-supervisor", &["serve"], &settings)?;
+        Ok(Self { bus, process, supervisor, pool, url })
+    }
+
+    /// Asks for one run of a definition and watches the stream until it ends.
+    pub async fn run(&self, definition: Definition) -> Result<Observed> {
+        let run: RunId = format!("{}-bench-1", definition.workflow).parse()?;
+        let filters = subject::everything_of_run(&self.supervisor, &run).to_vec();
+        let mut journal = self.bus.follow(stream::WORK, filters, Start::After(0));
+        let key = snapshot::workflow_key(&self.supervisor, &definition.workflow);
+        let wanted = WorkflowSnapshot {
+            version: VERSION,
+            definition,
+            runs: vec![RunRequest { run: run.clone(), parameters: BTreeMap::new(), cause: "bench".to_owned() }],
+            cancel: Vec::new(),
+            deleted: false,
+        };
+        let begin = Instant::now();
+        self.bus.put(stream::CONFIG_BUCKET, &key, serde_json::to_vec(&wanted)?).await?;
+        let (mut last_task, mut last_result) = (Duration::ZERO, None);
+        let mut steps = Vec::new();
+        let total = loop {
+            let event = tokio::time::timeout(Duration::from_mins(2), journal.next())
+                .await
+                .with_context(|| format!("nothing more of {run}"))?;
+            let Event::Message(message) = event else { continue };
+            let at = begin.elapsed();
+            match message.subject.parse()? {
+                Subject::Task { .. } => {
+                    last_result.get_or_insert(at);
+                    last_task = at;
+                }
+                Subject::Result { .. } => {
+                    steps.push(at - last_result.replace(at).unwrap_or(at));
+                }
+                Subject::Run { .. } => {
+                    let body: Value = serde_json::from_slice(&message.payload)?;
+                    if body["type"] == "finished" {
+                        ensure!(body["phase"] == "Succeeded", "{run}: {body}");
+                        break at;
+                    }
+                }
+                Subject::Try { .. } | Subject::Dead { .. } => {}
+            }
+        };
+        Ok(Observed { last_task, steps, total })
+    }
+}
+
+fn task() -> Result<Task> {
+    Ok(Task {
+        agent: AgentSelector::Capability("noop".parse()?),
+        input: json!({"payload": "x".repeat(400)}),
+        timeout: Duration::from_mins(1),
+        retry: Retry { limit: 3, initial: Duration::from_secs(1), factor: 2, max: Duration::from_secs(30) },
+    })
+}
+
+fn definition(workflow: &str, kind: StepKind) -> Result<Definition> {
+    Ok(Definition {
+        workflow: workflow.parse()?,
+        generation: 1,
+        class: Class::Normal,
+        timeout: None,
+        on_failure: FailurePolicy::Stop,
+        parameters: BTreeMap::new(),
+        steps: vec![Step { name: "only".parse()?, after: Vec::new(), when: None, timeout: None, kind }],
+        output: Some(json!("done")),
+        keep_runs: 3,
+    })
+}
+
+/// Stages that run one after the other.
+pub fn pipeline(workflow: &str, stages: usize) -> Result<Definition> {
+    let stages = (0..stages)
+        .map(|number| Ok(Stage { name: format!("s{number}").parse()?, task: task()? }))
+        .collect::<Result<Vec<_>>>()?;
+    definition(workflow, StepKind::Pipeline(stages))
+}
+
+/// One task for each of many items, all at once.
+pub fn map(workflow: &str, items: usize) -> Result<Definition> {
+    let step = MapStep {
+        items: Value::Array((0..items).map(|number| json!(number)).collect()),
+        task: task()?,
+        max_parallel: u32::try_from(items)?,
+        min_success_percent: 100,
+        reduce: Reduce::Collect,
+    };
+    definition(workflow, StepKind::Map(Box::new(step)))
+}
