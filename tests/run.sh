@@ -107,8 +107,9 @@ parts=(--rung3)
 [[ " $* " != *" cluster "* ]] || parts=()
 trap leave EXIT
 begin cluster-build "$cluster" build "${parts[@]}"
-step compile "compiling the tests" cargo test --locked --workspace --exclude tetrarch-tests --no-run ||
-  say "going on with what compiles"
+packages=(-p tetrarch-tests)
+[[ " $* " != *" unit "* ]] || packages=(--workspace --exclude tetrarch-tests)
+step compile "compiling the tests" cargo test --locked "${packages[@]}" --no-run || say "going on with what compiles"
 finish cluster-build "building the embedded cluster" || say "going on without it"
 step tools "collecting helm, kubectl and nats-server" tests/tools.sh cluster "${parts[@]}"
 
