@@ -94,11 +94,10 @@ func removeFiles(c *Cluster, keepLogs bool) error {
 			return fmt.Errorf("remove state: %w", err)
 		}
 	}
-	// The directories above are ours too, but others may be in them.
-	for dir := c.State; dir != filepath.Dir(filepath.Dir(filepath.Dir(c.State))); dir = filepath.Dir(dir) {
-		if os.Remove(dir) != nil {
-			break
-		}
+	// The directories above are ours too if the user did not name them, but others may be in them.
+	parent := filepath.Dir(c.State)
+	if os.Remove(c.State) == nil && os.Remove(parent) == nil && filepath.Base(filepath.Dir(parent)) == ".state" {
+		os.Remove(filepath.Dir(parent))
 	}
 	return nil
 }
