@@ -10,3 +10,6 @@ pub mod graph;
 pub mod journal;
 pub mod reduce;
 pub mod run;
+
+#[cfg(test)]
+mod samples;

@@ -201,7 +201,6 @@ pub mod millis_option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     /// Writes whole milliseconds or null.
-    #[expect(clippy::ref_option, reason = "serde's `with` hands over a reference to the field")]
     pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
     }

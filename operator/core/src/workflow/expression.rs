@@ -23,13 +23,13 @@ use std::{borrow::Cow, collections::BTreeMap, collections::BTreeSet};
 
 use serde_json::Value;
 
-pub use template::Template;
+pub use template::{Mistake, Reading, Template};
 use value::Meter;
 
 /// Longest expression, in bytes.
 pub const MAX_LENGTH: usize = 4096;
 /// Deepest nesting of brackets, and of operators in one expression.
-pub const MAX_NESTING: usize = 32;
+pub const MAX_NESTING: usize = 24;
 /// Most operators, dots and brackets in one expression.
 pub const MAX_OPERATORS: usize = 400;
 /// Budget of one evaluation: about one unit for each operation and for each 16 bytes copied.
@@ -190,8 +190,10 @@ pub struct Expression {
 impl Expression {
     /// Compiles an expression.
     pub fn compile(source: &str) -> Result<Self, Error> {
-        scan::check_limits(source)?;
-        let parsed = parse(source)?;
+        let parsed = match scan::check_limits(source)? {
+            scan::Nesting::Shallow => parse(source)?,
+            scan::Nesting::Deep => parse_with_large_stack(source)?,
+        };
         let (root, references) = lower::lower(&parsed)?;
         Ok(Self { root, references })
     }
@@ -245,9 +247,26 @@ fn parse(source: &str) -> Result<cel::parser::Expression, Error> {
             let first = errors.errors.first();
             Err(Error::Syntax {
                 column: first.map_or(1, |e| usize::try_from(e.pos.1).unwrap_or(0).max(1)),
-                message: first.map_or_else(|| "syntax error".to_owned(), |e| e.msg.clone()),
+                message: first.map_or_else(|| "syntax error".to_owned(), |e| readable(&e.msg)),
             })
         }
         Err(_) => Err(Error::Syntax { column: 1, message: "the text cannot be parsed".to_owned() }),
     }
+}
+
+/// The parser's message without the list of all tokens of CEL.
+fn readable(message: &str) -> String {
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    let message = message.split_once(" expecting {").map_or(message, |(found, _)| found);
+    message.replace("'<EOF>'", "the end of the text").replace("<EOF>", "the end of the text")
+}
+
+/// The parser takes up to 200 KiB of stack for each level of brackets in a debug build, which is more than threads of servers
+/// have, so nested expressions are parsed on a thread of their own. Only the text goes in and only the tree comes out.
+fn parse_with_large_stack(source: &str) -> Result<cel::parser::Expression, Error> {
+    let failed = || Error::Syntax { column: 1, message: "the text cannot be parsed: nest it less".to_owned() };
+    let owned = source.to_owned();
+    let parser = std::thread::Builder::new().name("cel-parser".to_owned()).stack_size(16 * 1024 * 1024);
+    let parser = parser.spawn(move || parse(&owned)).map_err(|_| failed())?;
+    parser.join().map_err(|_| failed())?
 }

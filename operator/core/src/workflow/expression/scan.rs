@@ -2,13 +2,22 @@
 
 use super::{Error, MAX_LENGTH, MAX_NESTING, MAX_OPERATORS};
 
-/// Refuses texts on which a recursive parser could use up its stack.
-pub(super) fn check_limits(source: &str) -> Result<(), Error> {
+/// How much stack the parser needs for a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nesting {
+    /// A small part of any thread's stack.
+    Shallow,
+    /// Up to a few megabytes.
+    Deep,
+}
+
+/// Refuses texts on which a recursive parser could use up any stack.
+pub(super) fn check_limits(source: &str) -> Result<Nesting, Error> {
     if source.len() > MAX_LENGTH {
         return Err(Error::Length(source.len()));
     }
     let bytes = source.as_bytes();
-    let (mut depth, mut operators, mut at) = (0_usize, 0_usize, 0_usize);
+    let (mut depth, mut deepest, mut conditions, mut operators, mut at) = (0_usize, 0_usize, 0_usize, 0_usize, 0_usize);
     while at < bytes.len() {
         if let Some(end) = string_end(bytes, at) {
             at = end;
@@ -17,24 +26,29 @@ pub(super) fn check_limits(source: &str) -> Result<(), Error> {
         match bytes[at] {
             b'(' | b'[' | b'{' => {
                 depth += 1;
+                deepest = deepest.max(depth);
+                operators += 1;
+            }
+            b'?' => {
+                conditions += 1;
                 operators += 1;
             }
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b'.' | b',' | b'+' | b'-' | b'*' | b'/' | b'%' | b'!' | b'<' | b'>' | b'=' | b'&' | b'|' | b'?' | b':' => {
+            b'.' | b',' | b'+' | b'-' | b'*' | b'/' | b'%' | b'!' | b'<' | b'>' | b'=' | b'&' | b'|' | b':' => {
                 operators += 1;
             }
             b'i' if bytes[at..].starts_with(b"in") => operators += 1,
             _ => {}
         }
-        if depth > MAX_NESTING {
-            return Err(Error::Complexity { what: "its brackets are nested too deeply" });
+        if depth > MAX_NESTING || conditions > MAX_NESTING {
+            return Err(Error::Complexity { what: "its brackets or conditions are nested too deeply" });
         }
         if operators > MAX_OPERATORS {
             return Err(Error::Complexity { what: "it has too many operators" });
         }
         at += 1;
     }
-    Ok(())
+    Ok(if deepest <= 3 && conditions <= 8 { Nesting::Shallow } else { Nesting::Deep })
 }
 
 /// When a string literal starts at `at`, the position behind its end (or the end of the text when it is not closed).

@@ -43,19 +43,33 @@ pub struct Mistake {
     pub error: Error,
 }
 
+/// What an expression of a template reads, and where the expression stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Place in the template, as in [`Mistake`].
+    pub place: String,
+    /// What it reads.
+    pub references: References,
+}
+
 impl Template {
     /// Compiles a template, or lists everything that is wrong with it.
     pub fn compile(template: &Value) -> Result<Self, Vec<Mistake>> {
-        if exceeds_depth(template, MAX_VALUE_DEPTH) {
-            return Err(vec![Mistake { place: String::new(), error: Error::Depth(MAX_VALUE_DEPTH) }]);
+        let (root, readings, mistakes) = compile(template);
+        if !mistakes.is_empty() {
+            return Err(mistakes);
         }
-        let mut compiler = Compiler { mistakes: Vec::new(), references: References::default() };
-        let root = compiler.shape(template, &mut String::new());
-        if compiler.mistakes.is_empty() {
-            Ok(Self { root, references: compiler.references })
-        } else {
-            Err(compiler.mistakes)
+        let mut references = References::default();
+        for reading in &readings {
+            references.extend(&reading.references);
         }
+        Ok(Self { root, references })
+    }
+
+    /// What the expressions of a template read, and everything that is wrong with the others.
+    pub fn inspect(template: &Value) -> (Vec<Reading>, Vec<Mistake>) {
+        let (_, readings, mistakes) = compile(template);
+        (readings, mistakes)
     }
 
     /// What its expressions read.
@@ -72,7 +86,17 @@ impl Template {
 
 struct Compiler {
     mistakes: Vec<Mistake>,
-    references: References,
+    readings: Vec<Reading>,
+}
+
+fn compile(template: &Value) -> (Shape, Vec<Reading>, Vec<Mistake>) {
+    if exceeds_depth(template, MAX_VALUE_DEPTH) {
+        let mistake = Mistake { place: String::new(), error: Error::Depth(MAX_VALUE_DEPTH) };
+        return (Shape::Constant(Value::Null), Vec::new(), vec![mistake]);
+    }
+    let mut compiler = Compiler { mistakes: Vec::new(), readings: Vec::new() };
+    let root = compiler.shape(template, &mut String::new());
+    (root, compiler.readings, compiler.mistakes)
 }
 
 impl Compiler {
@@ -131,7 +155,8 @@ impl Compiler {
                 },
                 Part::Expression(source) => match Expression::compile(source) {
                     Ok(expression) => {
-                        self.references.extend(expression.references());
+                        let references = expression.references().clone();
+                        self.readings.push(Reading { place: place.to_owned(), references });
                         pieces.push(Piece::Value(expression));
                     }
                     Err(error) => self.mistakes.push(Mistake { place: place.to_owned(), error }),

@@ -214,14 +214,12 @@ impl<'d> Checker<'d> {
     }
 
     fn check_template(&mut self, field: &str, template: &Value, reads: &[Variable], upstream: &BTreeSet<usize>) {
-        match Template::compile(template) {
-            Ok(template) => self.check_references(field, template.references(), reads, upstream),
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    let field = format!("{field}{}", mistake.place);
-                    self.add(field, mistake.error.to_string(), "write CEL inside of ${…}");
-                }
-            }
+        let (readings, mistakes) = Template::inspect(template);
+        for mistake in mistakes {
+            self.add(format!("{field}{}", mistake.place), mistake.error.to_string(), "write CEL inside of ${…}");
+        }
+        for reading in readings {
+            self.check_references(&format!("{field}{}", reading.place), &reading.references, reads, upstream);
         }
     }
 

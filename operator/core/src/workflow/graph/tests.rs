@@ -1,1 +1,206 @@
-//! Tests of validation: one row for each mistake.
+//! Tests of validation: one row for each mistake, with its field, what is wrong and what to write instead.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::workflow::{
+    definition::{Reduce, Step, StepKind},
+    samples::{branch, definition, map, map_step, once, stage, step, task_step},
+};
+
+fn told(steps: Vec<Step>) -> Vec<String> {
+    validate(&definition(steps)).iter().map(ToString::to_string).collect()
+}
+
+fn with_input(of: &str, after: &[&str], input: Value) -> Step {
+    step(of, after, StepKind::Task(once(input)))
+}
+
+fn when(mut step: Step, condition: &str) -> Step {
+    step.when = Some(condition.to_owned());
+    step
+}
+
+#[test]
+fn a_good_definition_has_no_violation() {
+    let mut good = definition(vec![
+        task_step("a", &[]),
+        map_step("b", &["a"], map(json!("${steps.a.output}"), Reduce::Task(once(json!("${results}"))))),
+        step("c", &["a"], StepKind::Parallel(vec![branch("x", vec![stage("s", json!("${previous} ${params.p}"))])])),
+        when(
+            step("d", &["b", "c"], StepKind::Pipeline(vec![stage("s", json!(1)), stage("t", json!("${previous}"))])),
+            "steps.a.output == 1",
+        ),
+    ]);
+    good.parameters.insert("p".to_owned(), None);
+    good.output = Some(json!({"all": "${steps.d.output}", "id": "${run.id}"}));
+    assert_eq!(validate(&good), []);
+}
+
+#[rstest]
+#[case::no_steps(vec![], "spec.steps: the list is empty: write at least one step")]
+#[case::same_name(
+    vec![task_step("a", &[]), task_step("a", &[])],
+    "spec.steps[1].name: \"a\" is already the name of spec.steps[0]: write another name"
+)]
+#[case::unknown_step(
+    vec![task_step("a", &[]), task_step("b", &["c"])],
+    "spec.steps[1].after[0]: there is no step \"c\": write one of a, b"
+)]
+#[case::named_twice(
+    vec![task_step("a", &[]), task_step("b", &["a", "a"])],
+    "spec.steps[1].after[1]: \"a\" stands here twice: write it once"
+)]
+#[case::waits_for_itself(
+    vec![task_step("a", &["a"])],
+    "spec.steps[0].after[0]: steps wait for each other: a -> a: remove one of these from the `after` of the next"
+)]
+#[case::cycle(
+    vec![task_step("a", &["c"]), task_step("b", &["a"]), task_step("c", &["b"])],
+    "spec.steps[1].after[0]: steps wait for each other: b -> c -> a -> b: remove one of these from the `after` of the next"
+)]
+#[case::bad_condition(
+    vec![when(task_step("a", &[]), "1 +")],
+    "spec.steps[0].when: invalid CEL at column 4: mismatched input the end of the text: write a CEL condition"
+)]
+#[case::template_as_condition(
+    vec![when(task_step("a", &[]), "${true}")],
+    "write a CEL condition without ${}"
+)]
+#[case::bad_expression_in_an_input(
+    vec![with_input("a", &[], json!({"x": ["${nope}"]}))],
+    "spec.steps[0].task.input.x[0]: unknown variable \"nope\": write one of params"
+)]
+#[case::unclosed(
+    vec![with_input("a", &[], json!("${params.x"))],
+    "spec.steps[0].task.input: \"${\" without its \"}\""
+)]
+#[case::reads_an_unknown_step(
+    vec![with_input("a", &[], json!("${steps.x.output}"))],
+    "spec.steps[0].task.input: there is no step \"x\": write steps.<name> with one of a"
+)]
+#[case::reads_a_step_that_it_does_not_wait_for(
+    vec![task_step("a", &[]), task_step("b", &[]), with_input("c", &["b"], json!("${steps['a'].output}"))],
+    "spec.steps[2].task.input: it reads the output of step \"a\" without waiting for it: add \"a\" to spec.steps[2].after"
+)]
+#[case::reads_itself(
+    vec![when(task_step("a", &[]), "steps.a.output == 1")],
+    "spec.steps[0].when: it reads the output of step \"a\" without waiting for it"
+)]
+#[case::reads_an_unknown_parameter(
+    vec![with_input("a", &[], json!("${params.x}"))],
+    "spec.steps[0].task.input: there is no parameter \"x\": add it to spec.parameters"
+)]
+#[case::item_outside_of_a_map(
+    vec![with_input("a", &[], json!("${item}"))],
+    "spec.steps[0].task.input: \"item\" has a value only in the task of a map: write one of params, steps, run"
+)]
+#[case::previous_outside_of_stages(
+    vec![map_step("a", &[], map(json!("${previous}"), Reduce::Collect))],
+    "spec.steps[0].map.items: \"previous\" has a value only in the stages of a pipeline or a branch"
+)]
+#[case::results_in_the_task_of_a_map(
+    vec![map_step("a", &[], map(json!([]), Reduce::Task(once(json!("${item}")))))],
+    "spec.steps[0].map.reduce.task.input: \"item\" has a value only in the task of a map: write one of params, steps, run, results"
+)]
+#[case::items_is_no_list(
+    vec![map_step("a", &[], map(json!({}), Reduce::Collect))],
+    "spec.steps[0].map.items: this is no list: write a list, or ${…} with an expression that yields one"
+)]
+#[case::items_is_a_text(
+    vec![map_step("a", &[], map(json!("params.list"), Reduce::Collect))],
+    "spec.steps[0].map.items: this is a text: write ${…} around an expression that yields a list"
+)]
+#[case::no_branches(
+    vec![step("a", &[], StepKind::Parallel(vec![]))],
+    "spec.steps[0].parallel.branches: the list is empty: write at least one branch"
+)]
+#[case::no_stages_in_a_branch(
+    vec![step("a", &[], StepKind::Parallel(vec![branch("x", vec![])]))],
+    "spec.steps[0].parallel.branches[0].stages: the list is empty: write at least one stage"
+)]
+#[case::same_branch(
+    vec![step("a", &[], StepKind::Parallel(vec![branch("x", vec![stage("s", json!(1))]), branch("x", vec![stage("s", json!(1))])]))],
+    "spec.steps[0].parallel.branches[1].name: \"x\" is already the name of spec.steps[0].parallel.branches[0]"
+)]
+#[case::same_stage(
+    vec![step("a", &[], StepKind::Pipeline(vec![stage("s", json!(1)), stage("s", json!(1))]))],
+    "spec.steps[0].pipeline.stages[1].name: \"s\" is already the name"
+)]
+#[case::too_many_stages(
+    vec![step("a", &[], StepKind::Pipeline((0..65).map(|i| stage(&format!("s{i}"), json!(1))).collect()))],
+    "spec.steps[0].pipeline.stages: there are 65 entries: write at most 64"
+)]
+#[case::too_many_steps(
+    (0..257).map(|i| task_step(&format!("s{i}"), &[])).collect(),
+    "spec.steps: there are 257 steps: write at most 256"
+)]
+#[case::too_large(
+    vec![with_input("a", &[], json!("x".repeat(600_000)))],
+    "as JSON: write at most 524288"
+)]
+fn mistakes_are_told(#[case] steps: Vec<Step>, #[case] expected: &str) {
+    let told = told(steps);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains(expected), "{}", told[0]);
+}
+
+#[test]
+fn numbers_that_cannot_work_are_told() {
+    let mut bad = map(json!([]), Reduce::Collect);
+    bad.max_parallel = 0;
+    bad.min_success_percent = 101;
+    bad.task.timeout = Duration::ZERO;
+    bad.task.retry.factor = 0;
+    let mut step = map_step("a", &[], bad);
+    step.timeout = Some(Duration::ZERO);
+    let mut definition = definition(vec![step]);
+    definition.timeout = Some(Duration::ZERO);
+    let violations = validate(&definition);
+    let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "spec.timeout",
+            "spec.steps[0].timeout",
+            "spec.steps[0].map.maxParallel",
+            "spec.steps[0].map.minSuccessPercent",
+            "spec.steps[0].map.task.timeout",
+            "spec.steps[0].map.task.retry.backoff.factor",
+        ]
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let told = told(vec![
+        when(with_input("a", &["b"], json!({"p": "${steps.z.output}", "q": "${1 +}", "r": "${item}"})), "nope"),
+        task_step("b", &["a", "q"]),
+    ]);
+    assert_eq!(told.len(), 6, "{told:#?}");
+}
+
+proptest! {
+    /// A definition without violations can be put into an order in which every step comes after those it waits for.
+    #[test]
+    fn what_is_valid_can_be_ordered(edges in prop::collection::vec((0_usize..8, 0_usize..8), 0..20)) {
+        let mut steps: Vec<Step> = (0..8).map(|i| task_step(&format!("s{i}"), &[])).collect();
+        for (from, to) in edges {
+            let before = steps[from].name.clone();
+            if !steps[to].after.contains(&before) {
+                steps[to].after.push(before);
+            }
+        }
+        let mut ordered: Vec<&Step> = Vec::new();
+        while let Some(next) = steps.iter().find(|step| {
+            !ordered.contains(step) && step.after.iter().all(|before| ordered.iter().any(|o| o.name == *before))
+        }) {
+            ordered.push(next);
+        }
+        prop_assert_eq!(validate(&definition(steps.clone())).is_empty(), ordered.len() == steps.len());
+    }
+}

@@ -36,15 +36,19 @@ pub(super) struct StepPlan {
     pub(super) body: BodyPlan,
 }
 
+/// The templates of a map.
+#[derive(Debug)]
+pub(super) struct MapPlan {
+    pub(super) items: Template,
+    task: Template,
+    reduce: Option<Template>,
+}
+
 /// The templates of a step.
 #[derive(Debug)]
 pub(super) enum BodyPlan {
     Task(Template),
-    Map {
-        items: Template,
-        task: Template,
-        reduce: Option<Template>,
-    },
+    Map(Box<MapPlan>),
     /// The branches of a parallel step, or the only chain of a pipeline.
     Chains(Vec<Vec<Template>>),
 }
@@ -73,14 +77,14 @@ impl Plan {
             let chain = |stages: &Vec<Stage>| stages.iter().map(|stage| template(&stage.task.input)).collect();
             let body = match &step.kind {
                 StepKind::Task(task) => BodyPlan::Task(template(&task.input)?),
-                StepKind::Map(map) => BodyPlan::Map {
+                StepKind::Map(map) => BodyPlan::Map(Box::new(MapPlan {
                     items: template(&map.items)?,
                     task: template(&map.task.input)?,
                     reduce: match &map.reduce {
                         Reduce::Task(task) => Some(template(&task.input)?),
                         _ => None,
                     },
-                },
+                })),
                 StepKind::Parallel(branches) => {
                     BodyPlan::Chains(branches.iter().map(|branch| chain(&branch.stages)).collect::<Option<_>>()?)
                 }
@@ -143,8 +147,8 @@ impl Plan {
     pub(super) fn input(&self, key: TaskKey) -> Option<&Template> {
         match (&self.steps.get(key.step)?.body, key.part) {
             (BodyPlan::Task(input), Part::Only) => Some(input),
-            (BodyPlan::Map { task, .. }, Part::Item(_)) => Some(task),
-            (BodyPlan::Map { reduce, .. }, Part::Reduce) => reduce.as_ref(),
+            (BodyPlan::Map(map), Part::Item(_)) => Some(&map.task),
+            (BodyPlan::Map(map), Part::Reduce) => map.reduce.as_ref(),
             (BodyPlan::Chains(chains), Part::Stage { chain, stage }) => chains.get(chain)?.get(stage),
             _ => None,
         }

@@ -77,8 +77,8 @@ impl Fold<'_> {
     fn body(&self, step: usize) -> Result<Body, String> {
         Ok(match &self.plan.steps[step].body {
             BodyPlan::Task(_) => Body::Task(TaskState::DUE),
-            BodyPlan::Map { items, .. } => {
-                let items = self.items(items)?;
+            BodyPlan::Map(map) => {
+                let items = self.items(&map.items)?;
                 let tasks = vec![TaskState::CLOSED; items.len()];
                 Body::Map(MapState { items, tasks, opened: 0, closed: 0, reduce: None })
             }
@@ -192,15 +192,15 @@ impl Fold<'_> {
         else {
             return;
         };
-        let state = &mut chains[chain];
-        state.previous = output.clone();
+        let current = &mut chains[chain];
+        current.previous = output.clone();
         if stage + 1 < templates[chain].len() {
-            state.stage += 1;
-            state.task = TaskState::DUE;
+            current.stage += 1;
+            current.task = TaskState::DUE;
             self.memo.fresh.push(TaskKey { step, part: Part::Stage { chain, stage: stage + 1 } });
             return;
         }
-        state.is_done = true;
+        current.is_done = true;
         if chains.iter().all(|chain| chain.is_done) {
             let mut outputs = chains.iter_mut().map(|chain| std::mem::take(&mut chain.previous));
             let output = match &self.plan.definition.steps[step].kind {

@@ -1,0 +1,68 @@
+//! Small definitions for tests, built in one line each.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::definition::{
+    AgentSelector, Branch, Definition, FailurePolicy, MapStep, Reduce, Retry, Stage, Step, StepKind, Task,
+};
+use crate::{id::Name, priority::Class};
+
+pub(super) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// A task with up to two repetitions, after one and two seconds.
+pub(super) fn task(input: Value) -> Task {
+    Task {
+        agent: AgentSelector::Pool(name("pool")),
+        input,
+        timeout: Duration::from_mins(1),
+        retry: Retry { limit: 2, initial: Duration::from_secs(1), factor: 2, max: Duration::from_secs(30) },
+    }
+}
+
+pub(super) fn once(input: Value) -> Task {
+    let mut task = task(input);
+    task.retry.limit = 0;
+    task
+}
+
+pub(super) fn step(of: &str, after: &[&str], kind: StepKind) -> Step {
+    Step { name: name(of), after: after.iter().map(|a| name(a)).collect(), when: None, timeout: None, kind }
+}
+
+pub(super) fn task_step(of: &str, after: &[&str]) -> Step {
+    step(of, after, StepKind::Task(once(json!({"step": of}))))
+}
+
+pub(super) fn map(items: Value, reduce: Reduce) -> MapStep {
+    MapStep { items, task: once(json!("${item}")), max_parallel: 2, min_success_percent: 100, reduce }
+}
+
+pub(super) fn map_step(of: &str, after: &[&str], map: MapStep) -> Step {
+    step(of, after, StepKind::Map(Box::new(map)))
+}
+
+pub(super) fn stage(of: &str, input: Value) -> Stage {
+    Stage { name: name(of), task: once(input) }
+}
+
+pub(super) fn branch(of: &str, stages: Vec<Stage>) -> Branch {
+    Branch { name: name(of), stages }
+}
+
+pub(super) fn definition(steps: Vec<Step>) -> Definition {
+    Definition {
+        workflow: name("w"),
+        generation: 1,
+        class: Class::Normal,
+        timeout: None,
+        on_failure: FailurePolicy::Stop,
+        parameters: BTreeMap::new(),
+        steps,
+        output: None,
+        keep_runs: 1,
+    }
+}
