@@ -55,7 +55,7 @@ pub struct WorkflowSpec {
     #[serde(default)]
     pub on_failure: FailurePolicy,
     /// The steps. Steps without `after` start at once; each has exactly one kind.
-    #[schemars(length(min = 1, max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(min = 1, max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub steps: Vec<Step>,
     /// Output of the run, any JSON with expressions. Default: an object with the output of each step that no other step waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -265,7 +265,7 @@ pub enum BuiltinReducer {
 #[serde(rename_all = "camelCase")]
 pub struct ParallelStep {
     /// The branches; the step's output is an object with the output of each by name.
-    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub branches: Vec<Branch>,
 }
 
@@ -277,7 +277,7 @@ pub struct Branch {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Tasks in order; each reads the output of the one before as `previous`. The last one's output is the branch's.
-    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub stages: Vec<Stage>,
 }
 
@@ -286,7 +286,7 @@ pub struct Branch {
 #[serde(rename_all = "camelCase")]
 pub struct PipelineStep {
     /// The stages in order; the last one's output is the step's.
-    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub stages: Vec<Stage>,
 }
 
@@ -352,7 +352,7 @@ pub struct RunStatus {
     /// When the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
-    /// The steps in the order of the definition, at most 256.
+    /// The steps in the order of the definition, at most 128.
     #[serde(default)]
     pub steps: Vec<StepStatus>,
     /// Output of the run when it is at most 8 KiB; `kubectl tetrarch get run -o json` has it at any size.

@@ -29,15 +29,6 @@ fn manifests(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The definitions, as `make generate` wrote them, served by the API server.
-fn definitions(cluster: &Cluster) -> Result<()> {
-    let generated = repository().join("crds/generated");
-    let generated = generated.to_str().context("the path is no text")?;
-    cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", generated])?;
-    cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", generated])?;
-    Ok(())
-}
-
 fn documents(text: &str) -> Result<Vec<Value>> {
     text.split("\n---\n").map(|document| serde_yaml::from_str(document).context("not YAML")).collect()
 }
@@ -45,7 +36,7 @@ fn documents(text: &str) -> Result<Vec<Value>> {
 #[tokio::test]
 async fn every_sample_is_accepted_with_strict_validation() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    definitions(&cluster)?;
+    cluster.install_definitions()?;
     let mut samples = Vec::new();
     manifests(&repository().join("config/samples"), &mut samples)?;
     ensure!(samples.len() >= 10, "the samples are not where they are looked for: {samples:?}");
@@ -74,7 +65,7 @@ async fn every_sample_is_accepted_with_strict_validation() -> Result<()> {
 #[tokio::test]
 async fn a_field_that_no_schema_knows_is_refused_and_not_ignored() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    definitions(&cluster)?;
+    cluster.install_definitions()?;
     let manifest = tempfile::NamedTempFile::new()?;
     fs::write(
         manifest.path(),

@@ -17,62 +17,6 @@ async fn department(cluster: &Cluster, name: &str) -> Result<Department> {
     Ok(department)
 }
 
-/// What the API server itself must refuse, with the words a user needs.
-#[tokio::test]
-async fn nonsense_is_refused_at_apply() -> Result<()> {
-    let cluster = Cluster::connect().await?;
-    let department = department(&cluster, "refusals").await?;
-    let task = json!({"agent": {"capability": "scripted"}});
-    let cases: [(&str, String, &[&str]); 6] = [
-        (
-            "two kinds in one step",
-            department.workflow(
-                "two",
-                &json!([{"name": "a", "task": task, "pipeline": {"stages": [{"name": "s", "task": task}]}}]),
-                &json!({}),
-            ),
-            &["spec.steps[0]", "exactly one kind", "task, map, parallel or pipeline"],
-        ),
-        (
-            "no kind at all",
-            department.workflow("none", &json!([{"name": "a"}]), &json!({})),
-            &["spec.steps[0]", "exactly one kind"],
-        ),
-        (
-            "pool and capability",
-            department.workflow(
-                "both",
-                &json!([{"name": "a", "task": {"agent": {"pool": "p", "capability": "c"}}}]),
-                &json!({}),
-            ),
-            &["spec.steps[0].task.agent", "either pool", "or capability"],
-        ),
-        (
-            "unparsable duration",
-            department.workflow("duration", &json!([scripted("a", &json!({}))]), &json!({"timeout": "ten minutes"})),
-            &["spec.timeout", "not a duration", "30s, 5m or 1h30m"],
-        ),
-        (
-            "minimum above maximum",
-            department.pool(1, &json!({"replicas": null, "scaling": {"min": 9, "max": 3}})),
-            &["spec.scaling", "min is larger than max"],
-        ),
-        (
-            "an unknown field",
-            department.workflow("typo", &json!([{"name": "a", "tsak": task}]), &json!({})),
-            &["spec.steps[0]"],
-        ),
-    ];
-    for (case, manifest, words) in cases {
-        let refusal = cluster.refusal(&manifest).with_context(|| case.to_owned())?;
-        for word in words {
-            ensure!(refusal.contains(word), "{case}: the refusal does not say {word:?}: {refusal}");
-        }
-    }
-    cluster.kubectl(&["delete", "domain", &department.name, "--timeout=120s"])?;
-    Ok(())
-}
-
 /// What only the controller can know is said in the conditions of the object.
 #[tokio::test]
 async fn what_cannot_work_is_explained_in_the_conditions() -> Result<()> {

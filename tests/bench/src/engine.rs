@@ -118,7 +118,7 @@ impl Engine {
                     last_task = at;
                 }
                 Subject::Result { .. } => {
-                    steps.push(at - last_result.replace(at).unwrap_or(at));
+                    steps.push(at.saturating_sub(last_result.replace(at).unwrap_or(at)));
                 }
                 Subject::Run { .. } => {
                     let body: Value = serde_json::from_slice(&message.payload)?;

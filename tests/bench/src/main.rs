@@ -78,8 +78,8 @@ async fn sequential(arguments: &Arguments) -> Result<Vec<String>> {
     let rest = engine.process.resident()?;
     let floor = floor::sequential(&js, arguments.steps).await?;
     let mut steps = Sample::default();
-    // A run has at most 64 stages here, as the API allows.
-    for (number, stages) in chunks(arguments.steps, 64).into_iter().enumerate() {
+    // A run has at most 32 stages here, as the API allows.
+    for (number, stages) in chunks(arguments.steps, 32).into_iter().enumerate() {
         let seen = engine.run(engine::pipeline(&format!("steps-{number}"), stages)?).await?;
         seen.steps.into_iter().for_each(|step| steps.add(step));
     }
@@ -150,7 +150,7 @@ async fn throughput(arguments: &Arguments) -> Result<()> {
         let bare = floor::throughput(&js, arguments.tasks, sidecars, 16).await?;
         let cpu = engine.process.cpu()?;
         let seen = engine.run(engine::map("rate", arguments.tasks)?).await?;
-        let cpu = (engine.process.cpu()? - cpu).as_micros() / arguments.tasks.max(1) as u128;
+        let cpu = engine.process.cpu()?.saturating_sub(cpu).as_micros() / arguments.tasks.max(1) as u128;
         #[expect(clippy::cast_precision_loss, reason = "a count of tasks is far below 2^52")]
         let ours = arguments.tasks as f64 / seen.total.as_secs_f64();
         println!("| {sidecars} | {bare:.0} | {ours:.0} | {:.0} % | {cpu} |", 100.0 * ours / bare);

@@ -80,6 +80,14 @@ impl Cluster {
         if bundled.exists() { bundled } else { PathBuf::from(name) }
     }
 
+    /// Installs the definitions as `make generate` wrote them and waits until they are served; for API servers without the charts.
+    pub fn install_definitions(&self) -> Result<()> {
+        let generated = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/generated");
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", generated])?;
+        self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", generated])?;
+        Ok(())
+    }
+
     fn tool_with_input(&self, name: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
         let program = self.tool_path(name);
         let mut child = Command::new(&program)

@@ -10,8 +10,8 @@ use std::{collections::BTreeSet, fmt};
 
 use super::definition::{Definition, Task};
 
-/// Most steps of a workflow.
-pub const MAX_STEPS: usize = 256;
+/// Most steps of a workflow; the same limit stands in the definition of the resource.
+pub const MAX_STEPS: usize = 128;
 /// Most entries of a step's `after`, branches of a step and stages of a branch or a pipeline.
 pub const MAX_PARTS: usize = 64;
 /// Largest definition, as JSON text in bytes: it is part of each run's first journal entry.

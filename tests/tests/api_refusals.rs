@@ -1,0 +1,239 @@
+//! Rung 3: what the API server itself refuses, because the rules are in the definitions: each refusal names the field and what to write instead.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tetrarch_testkit::cluster::Cluster;
+use tetrarch_tests::department::{Department, scripted};
+
+/// A manifest that must be refused, and what the refusal must say.
+struct Case {
+    name: &'static str,
+    manifest: String,
+    says: &'static [&'static str],
+}
+
+fn orchestrator(spec: &Value) -> String {
+    json!({"apiVersion": "tetrarch.dev/v1alpha1", "kind": "Orchestrator", "metadata": {"name": "refused"}, "spec": spec}).to_string()
+}
+
+fn domain(spec: &Value) -> String {
+    json!({"apiVersion": "tetrarch.dev/v1alpha1", "kind": "Domain", "metadata": {"name": "refused"}, "spec": spec})
+        .to_string()
+}
+
+#[expect(clippy::too_many_lines, reason = "a table, one case after the other")]
+fn cases(department: &Department) -> Vec<Case> {
+    let task = json!({"agent": {"capability": "scripted"}});
+    let step = |step: Value| department.workflow("refused", &json!([step]), &json!({}));
+    let pool = |patch: Value| department.pool(1, &patch);
+    let map = |map: Value| {
+        let mut full = json!({"items": [1], "task": task});
+        full.as_object_mut().into_iter().for_each(|full| full.extend(map.as_object().cloned().unwrap_or_default()));
+        department.workflow("refused", &json!([{"name": "a", "map": full}]), &json!({}))
+    };
+    let case = |name, manifest, says| Case { name, manifest, says };
+    vec![
+        case(
+            "two kinds in one step",
+            step(json!({"name": "a", "task": task, "pipeline": {"stages": [{"name": "s", "task": task}]}})),
+            &["spec.steps[0]", "exactly one kind", "task, map, parallel or pipeline"],
+        ),
+        case("no kind at all", step(json!({"name": "a"})), &["spec.steps[0]", "exactly one kind"]),
+        case(
+            "a pool and a capability",
+            step(json!({"name": "a", "task": {"agent": {"pool": "p", "capability": "c"}}})),
+            &["spec.steps[0].task.agent", "either pool", "or capability"],
+        ),
+        case(
+            "neither pool nor capability",
+            step(json!({"name": "a", "task": {"agent": {}}})),
+            &["spec.steps[0].task.agent", "either pool", "or capability"],
+        ),
+        case("a step without a name", step(json!({"task": task})), &[".spec.steps: element 0", r#"["name"]"#]),
+        case("a step with a bad name", step(json!({"name": "Not A Name", "task": task})), &["spec.steps[0].name"]),
+        case(
+            "two steps of one name",
+            department.workflow("refused", &json!([scripted("a", &json!({})), scripted("a", &json!({}))]), &json!({})),
+            &[".spec.steps", r#"duplicate entries for key [name="a"]"#],
+        ),
+        case("no steps", department.workflow("refused", &json!([]), &json!({})), &["spec.steps", "at least 1"]),
+        case(
+            "an unparsable timeout",
+            department.workflow("refused", &json!([scripted("a", &json!({}))]), &json!({"timeout": "ten minutes"})),
+            &["spec.timeout", "not a duration", "30s, 5m or 1h30m"],
+        ),
+        case(
+            "a timeout without a unit",
+            step(json!({"name": "a", "task": {"agent": {"pool": "p"}, "timeout": "30"}})),
+            &["spec.steps[0].task.timeout", "not a duration"],
+        ),
+        case(
+            "an unparsable backoff",
+            step(json!({"name": "a", "task": {"agent": {"pool": "p"}, "retry": {"backoff": {"initial": "soon"}}}})),
+            &["spec.steps[0].task.retry.backoff.initial", "not a duration"],
+        ),
+        case(
+            "a reducer that is builtin and a task",
+            map(json!({"reduce": {"builtin": "Sum", "task": task}})),
+            &["spec.steps[0].map.reduce", "either builtin", "or task"],
+        ),
+        case(
+            "an unknown reducer",
+            map(json!({"reduce": {"builtin": "Average"}})),
+            &["spec.steps[0].map.reduce.builtin", "Collect", "Vote"],
+        ),
+        case("more than all must succeed", map(json!({"minSuccessPercent": 101})), &["minSuccessPercent", "100"]),
+        case("nothing in parallel", map(json!({"maxParallel": 0})), &["maxParallel", "1"]),
+        case(
+            "an unknown priority",
+            department.workflow("refused", &json!([scripted("a", &json!({}))]), &json!({"priority": "urgent"})),
+            &["spec.priority", "critical", "low"],
+        ),
+        case(
+            "an unknown start",
+            department.workflow("refused", &json!([scripted("a", &json!({}))]), &json!({"start": "Now"})),
+            &["spec.start", "OnApply", "OnRequest"],
+        ),
+        case(
+            "minimum above maximum",
+            pool(json!({"replicas": null, "scaling": {"min": 9, "max": 3}})),
+            &["spec.scaling", "min is larger than max"],
+        ),
+        case(
+            "replicas outside the autoscaler's bounds",
+            pool(json!({"replicas": 9, "scaling": {"min": 1, "max": 3}})),
+            &["spec.replicas is outside", "leave replicas out"],
+        ),
+        case("a negative number of agents", pool(json!({"replicas": -1})), &["spec.replicas", "0"]),
+        case("no concurrency", pool(json!({"concurrency": 0})), &["spec.concurrency", "1"]),
+        case(
+            "a port that is none",
+            pool(json!({"agent": {"protocol": {"port": 70_000}}})),
+            &["spec.agent.protocol.port", "65535"],
+        ),
+        case(
+            "a path without a slash",
+            pool(json!({"agent": {"protocol": {"path": "tasks"}}})),
+            &["spec.agent.protocol.path"],
+        ),
+        case(
+            "an unknown protocol",
+            pool(json!({"agent": {"protocol": {"type": "Gopher"}}})),
+            &["spec.agent.protocol.type", "Http"],
+        ),
+        case("no image", pool(json!({"agent": {"image": ""}})), &["spec.agent.image"]),
+        case(
+            "too proficient",
+            pool(json!({"capabilities": [{"name": "x", "proficiency": 101}]})),
+            &["proficiency", "100"],
+        ),
+        case(
+            "an unparsable drain",
+            pool(json!({"drain": {"timeout": "1 minute"}})),
+            &["spec.drain.timeout", "not a duration"],
+        ),
+        case("a depth of five", orchestrator(&json!({"hierarchy": {"depth": 5}})), &["spec.hierarchy.depth", "4"]),
+        case(
+            "a class that is none",
+            orchestrator(&json!({"priorityClasses": [{"name": "urgent", "maxConcurrent": 1, "timeout": "1m"}]})),
+            &["spec.priorityClasses[0].name", "critical"],
+        ),
+        case(
+            "a class twice",
+            orchestrator(
+                &json!({"priorityClasses": [{"name": "low", "maxConcurrent": 1, "timeout": "1m"}, {"name": "low", "maxConcurrent": 2, "timeout": "1m"}]}),
+            ),
+            &[".spec.priorityClasses", r#"duplicate entries for key [name="low"]"#],
+        ),
+        case(
+            "a namespace of the cluster itself",
+            domain(&json!({"orchestratorRef": {"name": "o"}, "namespace": "kube-system"})),
+            &["spec.namespace", "must not be a namespace of the cluster"],
+        ),
+        case("no Orchestrator", domain(&json!({})), &["spec.orchestratorRef", "Required"]),
+        case(
+            "a member that is no subject",
+            domain(&json!({"orchestratorRef": {"name": "o"}, "members": {"admins": [{"kind": "Robot", "name": "x"}]}})),
+            &["spec.members.admins[0].kind", "User", "ServiceAccount"],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_with_the_field_and_the_remedy() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    cluster.install_definitions()?;
+    let department = Department::new("refusals");
+    cluster.apply(r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"refusals"}}"#)?;
+    let mut wrong = Vec::new();
+    for case in cases(&department) {
+        match cluster.refusal(&case.manifest) {
+            Ok(refusal) => wrong.extend(
+                case.says
+                    .iter()
+                    .filter(|words| !refusal.contains(**words))
+                    .map(|words| format!("{}: does not say {words:?}: {refusal}", case.name)),
+            ),
+            Err(accepted) => wrong.push(format!("{}: {accepted:#}", case.name)),
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_must_not_change_cannot_be_changed() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    cluster.install_definitions()?;
+    let manifest = |orchestrator: &str, namespace: &str| {
+        json!({"apiVersion": "tetrarch.dev/v1alpha1", "kind": "Domain", "metadata": {"name": "fixed"},
+            "spec": {"orchestratorRef": {"name": orchestrator}, "namespace": namespace}})
+        .to_string()
+    };
+    cluster.apply(&manifest("one", "space"))?;
+    for (changed, field) in
+        [(manifest("two", "space"), "spec.orchestratorRef"), (manifest("one", "elsewhere"), "spec.namespace")]
+    {
+        let refusal = cluster.refusal(&changed)?;
+        ensure!(refusal.contains(field) && refusal.contains("create a new Domain"), "{refusal}");
+    }
+    cluster.kubectl(&["delete", "domain", "fixed"]).context("nobody holds it here")?;
+    Ok(())
+}
+
+/// An empty spec of every kind that has one gets defaults a reader can see with `kubectl get -o yaml`.
+#[tokio::test]
+async fn every_default_is_visible() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    cluster.install_definitions()?;
+    cluster.apply(r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"defaults"}}"#)?;
+    let department = Department::new("defaults");
+    let apply = |manifest: &str| -> Result<Value> {
+        cluster.apply(manifest)?;
+        let object: Value = serde_json::from_str(manifest)?;
+        let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
+        cluster
+            .get(
+                kind.as_str().unwrap_or_default(),
+                object["metadata"]["namespace"].as_str(),
+                name.as_str().unwrap_or_default(),
+            )?
+            .context("vanished")
+    };
+    let orchestrator = apply(&orchestrator(&json!({})).replace("refused", "defaults"))?;
+    ensure!(orchestrator["spec"]["hierarchy"]["depth"] == json!(4), "{orchestrator}");
+    ensure!(
+        orchestrator["spec"]["priorityClasses"].as_array().is_some_and(|classes| classes.len() == 4),
+        "{orchestrator}"
+    );
+    let workflow =
+        apply(&department.workflow("w", &json!([{"name": "a", "task": {"agent": {"pool": "p"}}}]), &json!({})))?;
+    let task = &workflow["spec"]["steps"][0]["task"];
+    ensure!(task["retry"]["limit"] == json!(3) && task["retry"]["backoff"]["initial"] == "1s", "{workflow}");
+    ensure!(workflow["spec"]["priority"] == "normal" && workflow["spec"]["start"] == "OnApply", "{workflow}");
+    let pool = apply(&department.pool(1, &json!({"concurrency": null, "drain": null, "agent": {"protocol": null}})))?;
+    ensure!(pool["spec"]["agent"]["protocol"]["port"] == json!(8080), "{pool}");
+    ensure!(pool["spec"]["drain"]["timeout"] == "300s" && pool["spec"]["concurrency"] == json!(1), "{pool}");
+    cluster.kubectl(&["delete", "orchestrator", "defaults"])?;
+    Ok(())
+}
