@@ -124,10 +124,10 @@ impl AccountClaims {
         Self::with(None)
     }
 
-    /// A Domain's account: it stores on disk only, as much as the servers have.
+    /// A Domain's account: it stores as much as the servers have.
     pub fn domain() -> Self {
         Self::with(Some(StreamLimits {
-            mem_storage: 0,
+            mem_storage: UNLIMITED,
             disk_storage: UNLIMITED,
             streams: UNLIMITED,
             consumer: UNLIMITED,
@@ -244,7 +244,7 @@ mod tests {
     fn only_the_account_of_a_domain_may_store() {
         let limits = |claims| serde_json::to_value::<AccountClaims>(claims).unwrap()["limits"].clone();
         assert_eq!(limits(AccountClaims::domain())["disk_storage"], json!(-1));
-        assert_eq!(limits(AccountClaims::domain())["mem_storage"], json!(0));
+        assert_eq!(limits(AccountClaims::domain())["mem_storage"], json!(-1));
         assert_eq!(limits(AccountClaims::system())["disk_storage"], Value::Null);
     }
 }

@@ -1,0 +1,270 @@
+//! What a change wakes: the object itself, those above that count it, and those below and beside that depend on it.
+//!
+//! A change of nothing but the status goes up and never wakes the object itself, so that no report wakes its own writer.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::{Resource, ResourceExt, api::ObjectMeta};
+use tetrarch_crds::{AgentPool, Domain, GROUP, Orchestrator, Supervisor, Workflow};
+use tetrarch_plan::{
+    conditions::{ACCEPTED, HasConditions, READY, is_true},
+    hierarchy::{self, namespace_of},
+    names,
+};
+
+use super::World;
+use crate::target::Target;
+
+/// How much of an object changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    /// Only its status, and neither Accepted nor Ready.
+    Report,
+    /// Accepted or Ready, which children and siblings look at.
+    Standing,
+    /// The object itself: it came, went, or was edited.
+    Object,
+}
+
+fn change<K: Resource + HasConditions>(old: Option<&K>, new: Option<&K>) -> Change {
+    let (Some(old), Some(new)) = (old, new) else { return Change::Object };
+    if edited(old.meta(), new.meta()) {
+        return Change::Object;
+    }
+    let standing = |object: &K| [ACCEPTED, READY].map(|kind| is_true(object.conditions(), kind));
+    if standing(old) == standing(new) { Change::Report } else { Change::Standing }
+}
+
+/// Whether more than the status differs.
+fn edited(old: &ObjectMeta, new: &ObjectMeta) -> bool {
+    old.uid != new.uid
+        || old.generation != new.generation
+        || old.deletion_timestamp != new.deletion_timestamp
+        || old.finalizers != new.finalizers
+        || old.labels != new.labels
+        || old.annotations != new.annotations
+        || old.owner_references != new.owner_references
+}
+
+fn key<K: Resource>(object: &K) -> (String, String) {
+    (object.meta().namespace.clone().unwrap_or_default(), object.name_any())
+}
+
+fn supervisor_name(reference: Option<&tetrarch_crds::shared::NameRef>) -> &str {
+    reference.map_or(names::DEFAULT_SUPERVISOR, |reference| reference.name.as_str())
+}
+
+impl World {
+    /// An Orchestrator changed: its Domains and everything in them read its depth, limits and classes.
+    pub fn route_orchestrator(&self, old: Option<&Orchestrator>, new: Option<&Orchestrator>) -> Vec<Target> {
+        let Some(name) = new.or(old).map(ResourceExt::name_any) else { return Vec::new() };
+        let change = change(old, new);
+        let mut woken = BTreeSet::new();
+        if change == Change::Object {
+            woken.insert(Target::Orchestrator(name.clone()));
+        }
+        if change > Change::Report {
+            for domain in self.domains_of(&name) {
+                woken.insert(Target::Domain(domain.name_any()));
+                self.add_inhabitants(&namespace_of(&domain), &mut woken);
+            }
+        }
+        woken.into_iter().collect()
+    }
+
+    /// A Domain changed.
+    pub fn route_domain(&self, old: Option<&Domain>, new: Option<&Domain>) -> Vec<Target> {
+        let change = change(old, new);
+        let mut woken = BTreeSet::new();
+        for domain in [old, new].into_iter().flatten() {
+            let orchestrator = &domain.spec.orchestrator_ref.name;
+            woken.insert(Target::Orchestrator(orchestrator.clone()));
+            if change == Change::Object {
+                woken.insert(Target::Domain(domain.name_any()));
+                // Siblings count each other, and may claim the same namespace.
+                woken.extend(self.domains_of(orchestrator).iter().map(|sibling| Target::Domain(sibling.name_any())));
+            }
+            if change > Change::Report {
+                self.add_inhabitants(&namespace_of(domain), &mut woken);
+            }
+        }
+        woken.into_iter().collect()
+    }
+
+    /// A Supervisor changed.
+    pub fn route_supervisor(&self, old: Option<&Supervisor>, new: Option<&Supervisor>) -> Vec<Target> {
+        let Some(object) = new.or(old) else { return Vec::new() };
+        let change = change(old, new);
+        let (namespace, name) = key(object);
+        let mut woken = BTreeSet::new();
+        self.add_domain(&namespace, &mut woken);
+        if change == Change::Object {
+            woken.insert(Target::Supervisor(namespace.clone(), name.clone()));
+            let siblings = self.supervisors_in(&namespace);
+            woken.extend(siblings.iter().map(|sibling| Target::Supervisor(namespace.clone(), sibling.name_any())));
+        }
+        if change > Change::Report {
+            for pool in self.pools_in(&namespace) {
+                if hierarchy::belongs_to(pool.spec.supervisor_ref.as_ref(), &name) {
+                    woken.insert(Target::AgentPool(namespace.clone(), pool.name_any()));
+                }
+            }
+            for workflow in self.workflows_in(&namespace) {
+                if hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), &name) {
+                    woken.insert(Target::Workflow(namespace.clone(), workflow.name_any()));
+                }
+            }
+        }
+        woken.into_iter().collect()
+    }
+
+    /// An AgentPool changed.
+    pub fn route_pool(&self, old: Option<&AgentPool>, new: Option<&AgentPool>) -> Vec<Target> {
+        let change = change(old, new);
+        let mut woken = BTreeSet::new();
+        for pool in [old, new].into_iter().flatten() {
+            let (namespace, name) = key(pool);
+            let supervisor = supervisor_name(pool.spec.supervisor_ref.as_ref());
+            self.add_domain(&namespace, &mut woken);
+            woken.insert(Target::Supervisor(namespace.clone(), supervisor.to_owned()));
+            if change == Change::Object {
+                woken.insert(Target::AgentPool(namespace.clone(), name));
+                // Siblings share the Supervisor's limit on agents.
+                for sibling in self.pools_in(&namespace) {
+                    if hierarchy::belongs_to(sibling.spec.supervisor_ref.as_ref(), supervisor) {
+                        woken.insert(Target::AgentPool(namespace.clone(), sibling.name_any()));
+                    }
+                }
+            }
+            if change > Change::Report {
+                for workflow in self.workflows_in(&namespace) {
+                    if hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), supervisor) {
+                        woken.insert(Target::Workflow(namespace.clone(), workflow.name_any()));
+                    }
+                }
+            }
+        }
+        woken.into_iter().collect()
+    }
+
+    /// A Workflow changed.
+    pub fn route_workflow(&self, old: Option<&Workflow>, new: Option<&Workflow>) -> Vec<Target> {
+        let Some(object) = new.or(old) else { return Vec::new() };
+        if change(old, new) != Change::Object {
+            return Vec::new();
+        }
+        let (namespace, name) = key(object);
+        let mut woken = BTreeSet::from([Target::Workflow(namespace.clone(), name)]);
+        if old.is_none() || new.is_none() {
+            self.add_domain(&namespace, &mut woken);
+            let supervisor = supervisor_name(object.spec.supervisor_ref.as_ref());
+            woken.insert(Target::Supervisor(namespace, supervisor.to_owned()));
+        }
+        woken.into_iter().collect()
+    }
+
+    /// A Namespace changed: the Domains that claim it look at it.
+    pub fn route_namespace(&self, old: Option<&Namespace>, new: Option<&Namespace>) -> Vec<Target> {
+        let Some(name) = new.or(old).map(ResourceExt::name_any) else { return Vec::new() };
+        let claim = |domain: &Domain| namespace_of(domain) == name;
+        let domains = self.domains.state_filter(claim);
+        domains.into_iter().map(|domain| Target::Domain(domain.name_any())).collect()
+    }
+
+    /// A child changed: its controller, or the Domain that its labels name, looks at it.
+    pub fn route_child<K: Resource>(&self, old: Option<&K>, new: Option<&K>) -> Vec<Target> {
+        let mut woken = BTreeSet::new();
+        for meta in [old, new].into_iter().flatten().map(Resource::meta) {
+            let namespace = meta.namespace.clone().unwrap_or_default();
+            let owners = meta.owner_references.as_deref().unwrap_or_default();
+            let controller = owners.iter().find(|owner| owner.controller == Some(true));
+            match controller.filter(|owner| owner.api_version.starts_with(GROUP)) {
+                Some(owner) if owner.kind == "AgentPool" => {
+                    woken.insert(Target::AgentPool(namespace, owner.name.clone()));
+                }
+                Some(owner) if owner.kind == "Supervisor" => {
+                    woken.insert(Target::Supervisor(namespace, owner.name.clone()));
+                }
+                Some(owner) if owner.kind == "Domain" => {
+                    woken.insert(Target::Domain(owner.name.clone()));
+                }
+                _ => self.add_domain(&namespace, &mut woken),
+            }
+        }
+        woken.into_iter().collect()
+    }
+
+    /// A pod changed: the pool or Supervisor whose runtime it is looks at it.
+    pub fn route_pod(&self, old: Option<&Pod>, new: Option<&Pod>) -> Vec<Target> {
+        let Some(pod) = new.or(old) else { return Vec::new() };
+        let label = |key: &str| pod.labels().get(key).cloned();
+        let namespace = pod.namespace().unwrap_or_default();
+        let component = label(names::LABEL_COMPONENT);
+        let is = |wanted: names::Component| component.as_deref() == Some(wanted.as_str());
+        if is(names::Component::Agent) {
+            label(names::LABEL_POOL).map(|pool| Target::AgentPool(namespace, pool)).into_iter().collect()
+        } else if is(names::Component::Supervisor) {
+            label(names::LABEL_SUPERVISOR).map(|name| Target::Supervisor(namespace, name)).into_iter().collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The reachability of a Domain's account on the bus changed.
+    pub fn route_bus(&self, domain: &str) -> Vec<Target> {
+        let mut woken = BTreeSet::from([Target::Domain(domain.to_owned())]);
+        if let Some(domain) = self.domain(domain) {
+            self.add_inhabitants(&namespace_of(&domain), &mut woken);
+        }
+        woken.into_iter().collect()
+    }
+
+    /// A report of a Supervisor arrived on the bus.
+    pub fn route_report(&self, domain: &str, key: &str) -> Vec<Target> {
+        let Some(domain) = self.domain(domain) else { return Vec::new() };
+        let namespace = namespace_of(&domain);
+        let parts: Vec<&str> = key.split('.').collect();
+        match parts.as_slice() {
+            ["workflow", _, workflow] => vec![Target::Workflow(namespace, (*workflow).to_owned())],
+            ["supervisor", supervisor] => {
+                let mut woken = vec![Target::Supervisor(namespace.clone(), (*supervisor).to_owned())];
+                for pool in self.pools_in(&namespace) {
+                    if hierarchy::belongs_to(pool.spec.supervisor_ref.as_ref(), supervisor) {
+                        woken.push(Target::AgentPool(namespace.clone(), pool.name_any()));
+                    }
+                }
+                woken
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Everything there is, for a new leader.
+    pub fn everything(&self) -> Vec<Target> {
+        let mut all: BTreeSet<Target> =
+            self.orchestrators.state().iter().map(|object| Target::Orchestrator(object.name_any())).collect();
+        all.extend(self.domains.state().iter().map(|object| Target::Domain(object.name_any())));
+        for (namespace, name) in self.supervisors.state().iter().map(|object| key(object.as_ref())) {
+            all.insert(Target::Supervisor(namespace, name));
+        }
+        for (namespace, name) in self.pools.state().iter().map(|object| key(object.as_ref())) {
+            all.insert(Target::AgentPool(namespace, name));
+        }
+        for (namespace, name) in self.workflows.state().iter().map(|object| key(object.as_ref())) {
+            all.insert(Target::Workflow(namespace, name));
+        }
+        all.into_iter().collect()
+    }
+
+    fn add_domain(&self, namespace: &str, woken: &mut BTreeSet<Target>) {
+        woken.extend(self.domain_of(namespace).map(|domain| Target::Domain(domain.name_any())));
+    }
+
+    fn add_inhabitants(&self, namespace: &str, woken: &mut BTreeSet<Target>) {
+        let here = || namespace.to_owned();
+        woken.extend(self.supervisors_in(namespace).iter().map(|o| Target::Supervisor(here(), o.name_any())));
+        woken.extend(self.pools_in(namespace).iter().map(|o| Target::AgentPool(here(), o.name_any())));
+        woken.extend(self.workflows_in(namespace).iter().map(|o| Target::Workflow(here(), o.name_any())));
+    }
+}
