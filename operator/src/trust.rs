@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod claims;
 pub mod key;
 pub mod root;
+pub mod secrets;
 pub mod server_config;
 
 pub use key::AccountKey;

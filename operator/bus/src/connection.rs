@@ -103,6 +103,47 @@ impl Bus {
 /// Prepares a connection and returns at once; it is established, and after every loss established again, in the background
 /// without an end. Only unusable files and addresses are errors.
 pub async fn connect(options: &Options) -> Result<Bus, Error> {
+    let (mut connect, state) = prepare(options);
+    if let Some(path) = &options.credentials {
+        connect =
+            connect.credentials_file(path).await.map_err(|source| Error::Credentials { path: path.clone(), source })?;
+    }
+    if let Some(path) = &options.ca {
+        connect = connect.add_root_certificates(path.clone());
+    }
+    finish(options, connect, state).await
+}
+
+/// Credentials and authority as text, for a process that holds them in memory.
+#[derive(Clone, Copy)]
+pub struct Identity<'a> {
+    /// Content of a `.creds` file.
+    pub credentials: &'a str,
+    /// The authority that signed the server's certificate, PEM.
+    pub ca: &'a str,
+}
+
+/// As [`connect`], with an identity in memory instead of the files of `options`.
+pub async fn connect_as(options: &Options, identity: Identity<'_>) -> Result<Bus, Error> {
+    let in_memory = |source| Error::Credentials { path: PathBuf::from("(in memory)"), source };
+    let (connect, state) = prepare(options);
+    let mut connect = connect.credentials(identity.credentials).map_err(in_memory)?;
+    if options.url.contains("tls://") {
+        connect = connect.tls_client_config(trusting(identity.ca).map_err(in_memory)?);
+    }
+    finish(options, connect, state).await
+}
+
+fn trusting(ca: &str) -> std::io::Result<rustls::ClientConfig> {
+    use rustls::pki_types::pem::PemObject as _;
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in rustls::pki_types::CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        roots.add(certificate.map_err(std::io::Error::other)?).map_err(std::io::Error::other)?;
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+fn prepare(options: &Options) -> (ConnectOptions, watch::Receiver<State>) {
     // A second installation in the same process is harmless: it is the same provider.
     rustls::crypto::ring::default_provider().install_default().ok();
     let (state_tx, state) = watch::channel(State::Connecting);
@@ -120,19 +161,16 @@ pub async fn connect(options: &Options) -> Result<Bus, Error> {
             observe_event(&event, &state_tx);
             std::future::ready(())
         });
-    if let Some(path) = &options.credentials {
-        connect =
-            connect.credentials_file(path).await.map_err(|source| Error::Credentials { path: path.clone(), source })?;
-    }
-    if let Some(path) = &options.ca {
-        connect = connect.add_root_certificates(path.clone());
-    }
     if options.url.split(',').all(|url| url.trim().starts_with("tls://")) {
         connect = connect.require_tls(true);
     }
     if let Some(prefix) = &options.inbox_prefix {
         connect = connect.custom_inbox_prefix(prefix);
     }
+    (connect, state)
+}
+
+async fn finish(options: &Options, connect: ConnectOptions, state: watch::Receiver<State>) -> Result<Bus, Error> {
     let addresses: Vec<&str> = options.url.split(',').map(str::trim).collect();
     let client =
         connect.connect(addresses).await.map_err(|source| Error::Connect { url: options.url.clone(), source })?;

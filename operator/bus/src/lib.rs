@@ -7,4 +7,4 @@ pub mod follow;
 pub mod keyvalue;
 pub mod write;
 
-pub use connection::{Bus, Options, State, connect};
+pub use connection::{Bus, Identity, Options, State, connect, connect_as};
