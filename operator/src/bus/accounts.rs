@@ -75,9 +75,16 @@ impl Accounts {
         self.session.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::NoRoot)
     }
 
-    fn link(&self, account: &Account) -> Result<Arc<Link>, Error> {
+    /// The link of an account with its storage. It is opened when it is not: what a Domain leaves behind may have to be
+    /// removed by a process that never saw the Domain alive.
+    async fn link(&self, account: &Account) -> Result<Arc<Link>, Error> {
         let session = self.session()?;
-        session.existing(account).ok_or_else(|| Error::Unreachable("the Domain's account is not open yet".to_owned()))
+        if let Some(link) = session.existing(account).filter(|link| link.is_verified()) {
+            return Ok(link);
+        }
+        let link = self.open_link(&session, account).await?;
+        link.ensure().await?;
+        Ok(link)
     }
 
     /// The link of an account whose claims the servers know.
@@ -108,11 +115,8 @@ impl Session {
 impl BusPort for Accounts {
     fn ensure_account<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            let session = self.session()?;
-            if session.existing(account).is_some_and(|link| link.is_verified()) {
-                return Ok(());
-            }
-            self.open_link(&session, account).await?.ensure().await
+            self.link(account).await?;
+            Ok(())
         })
     }
 
@@ -145,7 +149,7 @@ impl BusPort for Accounts {
     }
 
     fn publish<'a>(&'a self, account: &'a Account, key: &'a str, value: Bytes) -> BoxFuture<'a, Result<bool, Error>> {
-        Box::pin(async move { self.link(account)?.publish(key, value).await })
+        Box::pin(async move { self.link(account).await?.publish(key, value).await })
     }
 
     fn retract<'a>(
@@ -154,14 +158,14 @@ impl BusPort for Accounts {
         bucket: &'static str,
         key: &'a str,
     ) -> BoxFuture<'a, Result<bool, Error>> {
-        Box::pin(async move { self.link(account)?.retract(bucket, key).await })
+        Box::pin(async move { self.link(account).await?.retract(bucket, key).await })
     }
 
     fn remove_work<'a>(&'a self, account: &'a Account, supervisor: &'a Name) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async move { self.link(account)?.remove_work(supervisor).await })
+        Box::pin(async move { self.link(account).await?.remove_work(supervisor).await })
     }
 
     fn report(&self, account: &Account, key: &str) -> Option<Bytes> {
-        self.link(account).ok()?.report(key)
+        self.session().ok()?.existing(account)?.report(key)
     }
 }

@@ -1,0 +1,274 @@
+//! Puts the parts together, and takes them apart in order: controllers, then the lease, then the watches.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Client, Config,
+    runtime::{
+        events::{Recorder, Reporter},
+        reflector::Lookup,
+    },
+};
+use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
+use tetrarch_plan::conditions::{READY, is_true};
+use tokio::{signal::unix, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::Serve,
+    bus::accounts::Accounts,
+    clock::Clock,
+    context::Context,
+    controllers::{Reconciled, backoff::Backoff, run::Controllers},
+    enact::applied::Applied,
+    leader::{self, lease::Timing, store::ApiLease},
+    queue::Queue,
+    telemetry::{
+        admin::{self, Readiness},
+        metrics::Metrics,
+    },
+    trust::secrets::Secrets,
+    world::{World, watch::Watching},
+};
+
+/// Name of the Lease.
+const LEASE: &str = "tetrarch-operator";
+
+/// Pause between two looks at the keys and certificates.
+const TRUST_CHECK: Duration = Duration::from_secs(600);
+
+/// Pause before keys are read again after a failure.
+const TRUST_RETRY: Duration = Duration::from_secs(2);
+
+/// Pause between two counts of objects.
+const MEASURE: Duration = Duration::from_secs(10);
+
+/// Why the operator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no usable configuration of the cluster.
+    #[error("cannot find the cluster: run inside of one, or set KUBECONFIG: {0}")]
+    Cluster(#[from] kube::config::InferConfigError),
+    /// The client cannot be made.
+    #[error(transparent)]
+    Client(#[from] kube::Error),
+    /// The admin endpoints cannot be served.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// Signals cannot be received.
+    #[error("signals: {0}")]
+    Signal(#[source] std::io::Error),
+}
+
+/// Runs until the process is asked to stop.
+pub async fn run(serve: Serve) -> Result<(), Error> {
+    let client = Client::try_from(Config::infer().await?)?;
+    serve_until(serve, client, Timing::DEFAULT, stop_signal()?).await
+}
+
+/// Runs against this API server until `stop` is cancelled.
+pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: CancellationToken) -> Result<(), Error> {
+    let metrics = Metrics::new();
+    let queue = Queue::new(metrics.clone());
+    let (world, writers) = World::new();
+    let world = Arc::new(world);
+    let end = CancellationToken::new();
+    let _end_everything = end.clone().drop_guard();
+
+    let readiness = Readiness::default();
+    let admin = admin::serve(serve.http_addr, admin::router(metrics.clone(), readiness.clone()), end.clone());
+    let admin = tokio::spawn(admin);
+    let watching = Watching {
+        client: client.clone(),
+        metrics: metrics.clone(),
+        queue: queue.clone(),
+        world: world.clone(),
+        cancel: end.clone(),
+    };
+    let watches = watching.start(writers);
+    tokio::spawn(queue.clone().run(end.clone()));
+
+    let (sender, leading) = watch::channel(false);
+    let resign = CancellationToken::new();
+    let operator = Operator { serve, client, metrics, queue, world, leading, stop };
+    if operator.wait_for_view().await {
+        readiness.set();
+        tracing::info!("the view of the cluster is complete");
+        let election = tokio::spawn(leader::run(
+            ApiLease::new(operator.client.clone(), &operator.serve.namespace, LEASE),
+            operator.serve.identity.clone(),
+            timing,
+            Clock::system(),
+            sender,
+            resign.clone(),
+        ));
+        operator.take_turns().await;
+        resign.cancel();
+        election.await.ok();
+    }
+    tracing::info!("stopping");
+    end.cancel();
+    drop(watches);
+    match admin.await {
+        Ok(result) => Ok(result?),
+        Err(_) => Ok(()),
+    }
+}
+
+/// What lives as long as the process.
+struct Operator {
+    serve: Serve,
+    client: Client,
+    metrics: Metrics,
+    queue: Queue,
+    world: Arc<World>,
+    leading: watch::Receiver<bool>,
+    stop: CancellationToken,
+}
+
+impl Operator {
+    /// Waits until all objects are known; false when asked to stop before.
+    async fn wait_for_view(&self) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            complete = self.world.wait_until_complete() => complete,
+        }
+    }
+
+    /// Leads whenever it is this replica's turn, until asked to stop.
+    async fn take_turns(&self) {
+        let mut leading = self.leading.clone();
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                turn = leading.wait_for(|leads| *leads) => {
+                    if turn.is_err() {
+                        return;
+                    }
+                }
+            }
+            self.metrics.leading(true);
+            self.lead(&mut leading).await;
+            self.metrics.leading(false);
+        }
+    }
+
+    /// Runs the controllers for as long as this replica leads.
+    async fn lead(&self, leading: &mut watch::Receiver<bool>) {
+        let accounts = Arc::new(Accounts::new(
+            self.serve.own_bus_url().to_owned(),
+            Clock::system(),
+            self.queue.clone(),
+            self.world.clone(),
+            self.metrics.clone(),
+        ));
+        let reporter = Reporter { controller: LEASE.to_owned(), instance: Some(self.serve.identity.clone()) };
+        let context = Arc::new(Context {
+            client: self.client.clone(),
+            bus: accounts.clone(),
+            world: self.world.clone(),
+            applied: Applied::default(),
+            backoff: Backoff::default(),
+            queue: self.queue.clone(),
+            recorder: Recorder::new(self.client.clone(), reporter),
+            clock: Clock::system(),
+            settings: Arc::new(self.serve.settings()),
+            metrics: self.metrics.clone(),
+        });
+        let secrets = Secrets::new(self.client.clone(), &self.serve.namespace);
+        let mut keys = Keys { secrets, accounts, opened: false };
+        keys.check(&context).await;
+        let controllers = Controllers::start(&context);
+        let side_work = async { tokio::join!(keys.keep(&context), measure(&context)) };
+        tokio::select! {
+            () = self.stop.cancelled() => controllers.stop().await,
+            // Whoever leads now may write already: break off everything at once.
+            _ = leading.wait_for(|leads| !*leads) => {
+                drop(controllers);
+                self.queue.close();
+            }
+            _ = side_work => {}
+        }
+    }
+}
+
+/// Why the keys are not in order.
+#[derive(Debug, thiserror::Error)]
+enum KeysError {
+    #[error(transparent)]
+    Secrets(#[from] crate::trust::secrets::Error),
+    #[error(transparent)]
+    Bus(#[from] crate::bus::Error),
+}
+
+/// Keeps the keys of the bus and the certificate of its servers.
+struct Keys {
+    secrets: Secrets,
+    accounts: Arc<Accounts>,
+    opened: bool,
+}
+
+impl Keys {
+    async fn keep(&mut self, context: &Context) {
+        loop {
+            tokio::time::sleep(if self.opened { TRUST_CHECK } else { TRUST_RETRY }).await;
+            self.check(context).await;
+        }
+    }
+
+    async fn check(&mut self, context: &Context) {
+        if let Err(error) = self.attempt(context).await {
+            tracing::warn!(%error, "the keys of the bus are not in order, will be tried again");
+        }
+    }
+
+    async fn attempt(&mut self, context: &Context) -> Result<(), KeysError> {
+        let now = context.clock.now();
+        let root = self.secrets.root(now).await?;
+        self.secrets.ensure_server(&root, now).await?;
+        if !self.opened {
+            self.accounts.open(root).await?;
+            self.opened = true;
+            context.queue.wake_all(context.world.everything());
+        }
+        Ok(())
+    }
+}
+
+/// Counts objects now and then.
+async fn measure(context: &Context) {
+    loop {
+        count::<Orchestrator>(context);
+        count::<Domain>(context);
+        count::<Supervisor>(context);
+        count::<AgentPool>(context);
+        count::<Workflow>(context);
+        context.applied.prune(&context.world);
+        tokio::time::sleep(MEASURE).await;
+    }
+}
+
+fn count<K: Reconciled>(context: &Context)
+where
+    K: Lookup<DynamicType = ()>,
+{
+    let objects = K::store(&context.world).state();
+    let ready = objects.iter().filter(|object| is_true(object.conditions(), READY)).count();
+    context.metrics.objects(K::CONTROLLER, ready, objects.len() - ready);
+}
+
+/// A token that is cancelled when the process is asked to stop.
+fn stop_signal() -> Result<CancellationToken, Error> {
+    let stop = CancellationToken::new();
+    let mut terminate = unix::signal(unix::SignalKind::terminate()).map_err(Error::Signal)?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).map_err(Error::Signal)?;
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        asked.cancel();
+    });
+    Ok(stop)
+}
