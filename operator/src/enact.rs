@@ -13,7 +13,8 @@ pub mod status;
 use kube::api::ObjectMeta;
 use tetrarch_plan::{
     effect::{Effect, Note, Plan},
-    outcome::{Failure, Outcome},
+    names,
+    outcome::{Applied, Failure, Outcome},
 };
 
 use crate::{context::Context, target::Target, telemetry::metrics::Controller};
@@ -39,25 +40,29 @@ impl Actor<'_> {
 /// Does the effects of a plan. The notes are the Events that were reached; they are sent with the status that they explain.
 pub async fn all<'p>(context: &Context, actor: &Actor<'_>, plan: &'p Plan) -> (Outcome, Vec<&'p Note>) {
     let mut notes = Vec::new();
+    let mut applied = Vec::new();
     for (at, effect) in plan.effects.iter().enumerate() {
         if let Effect::Event(note) = effect {
             notes.push(note);
             continue;
         }
-        if let Err(failed) = one(context, actor, effect).await {
-            let failure = Failure { at, class: failed.class, message: failed.message };
-            return (Outcome::Stopped(failure), notes);
+        match one(context, actor, effect).await {
+            Ok(done) => applied.extend(done),
+            Err(failed) => {
+                let failure = Failure { at, class: failed.class, message: failed.message };
+                return (Outcome::Stopped(failure), notes);
+            }
         }
     }
-    (Outcome::Done, notes)
+    (Outcome::Done(applied), notes)
 }
 
-async fn one(context: &Context, actor: &Actor<'_>, effect: &Effect) -> Result<(), Failed> {
+async fn one(context: &Context, actor: &Actor<'_>, effect: &Effect) -> Result<Option<Applied>, Failed> {
     match effect {
+        Effect::Apply(object) => return apply::apply(context, object, actor.manager).await.map(Some),
+        Effect::HandOver(object) => return apply::apply(context, object, names::MANAGER_HANDOVER).await.map(Some),
         Effect::AddFinalizer { finalizer } => finalizer::add(context, actor, finalizer).await,
         Effect::RemoveFinalizer { finalizer } => finalizer::remove(context, actor, finalizer).await,
-        Effect::Apply(object) => apply::apply(context, object, actor.manager).await,
-        Effect::HandOver(object) => apply::apply(context, object, tetrarch_plan::names::MANAGER_HANDOVER).await,
         Effect::Delete(key) => delete::delete(context, key).await,
         Effect::EnsureBusAccount { domain } => bus::ensure_account(context, domain).await,
         Effect::RemoveBusAccount { domain } => bus::remove_account(context, domain).await,
@@ -71,5 +76,6 @@ async fn one(context: &Context, actor: &Actor<'_>, effect: &Effect) -> Result<()
         }
         Effect::RemoveSupervisorWork { domain, supervisor } => bus::remove_work(context, domain, supervisor).await,
         Effect::Event(_) => Ok(()),
-    }
+    }?;
+    Ok(None)
 }

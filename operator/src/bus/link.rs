@@ -11,16 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use tetrarch_bus::{
-    Bus, Identity, Options, State,
-    domain::Settings,
-    follow::Event,
-    keyvalue::key_of,
-};
-use tetrarch_core::{
-    id::Name,
-    priority::Class,
-};
+use tetrarch_bus::{Bus, Identity, Options, State, domain::Settings, follow::Event, keyvalue::key_of};
+use tetrarch_core::{id::Name, priority::Class};
 use tetrarch_protocol::{
     permission,
     stream::{CONFIG_BUCKET, REPORT_BUCKET, WORK, WORK_SUBJECTS},
@@ -63,12 +55,7 @@ impl Link {
         let credentials = key.credentials("operator", &permission::operator(), account.created_at)?;
         let identity = Identity { credentials: &credentials, ca: root.authority_certificate() };
         let bus = tetrarch_bus::connect_as(&options, identity).await.map_err(|e| Error::Unreachable(e.to_string()))?;
-        let link = Self {
-            bus: bus.clone(),
-            verified: Arc::default(),
-            reports: Arc::default(),
-            _tasks: JoinSet::new(),
-        };
+        let link = Self { bus: bus.clone(), verified: Arc::default(), reports: Arc::default(), _tasks: JoinSet::new() };
         let mut tasks = JoinSet::new();
         let domain = account.domain.to_string();
         tasks.spawn(follow_state(bus.clone(), domain.clone(), link.verified.clone(), listener.clone()));
@@ -84,10 +71,10 @@ impl Link {
     /// Waits for the connection, then makes stream and buckets.
     pub async fn ensure(&self) -> Result<(), Error> {
         self.wait().await?;
-        self.bus.ensure_domain(&Settings::default()).await.map_err(|e| Error::Refused {
-            what: "make the Domain's stream and buckets",
-            reason: e.to_string(),
-        })?;
+        self.bus
+            .ensure_domain(&Settings::default())
+            .await
+            .map_err(|e| Error::Refused { what: "make the Domain's stream and buckets", reason: e.to_string() })?;
         self.verified.store(true, Ordering::Release);
         Ok(())
     }
@@ -105,7 +92,8 @@ impl Link {
     /// Sets a value of the CONFIG bucket unless it is set already; says whether it wrote.
     pub async fn publish(&self, key: &str, value: Bytes) -> Result<bool, Error> {
         self.need_connection()?;
-        let refused = |e: tetrarch_bus::write::Error| Error::Refused { what: "store configuration", reason: e.to_string() };
+        let refused =
+            |e: tetrarch_bus::write::Error| Error::Refused { what: "store configuration", reason: e.to_string() };
         let current = self.bus.get(CONFIG_BUCKET, key).await.map_err(refused)?;
         if current.is_some_and(|entry| entry.value == value) {
             return Ok(false);
@@ -130,8 +118,7 @@ impl Link {
         self.need_connection()?;
         let refused = |reason: String| Error::Refused { what: "remove the Supervisor's work", reason };
         let stream = self.bus.jetstream().get_stream(WORK).await.map_err(|e| refused(e.to_string()))?;
-        let consumers: Vec<String> =
-            stream.consumer_names().try_collect().await.map_err(|e| refused(e.to_string()))?;
+        let consumers: Vec<String> = stream.consumer_names().try_collect().await.map_err(|e| refused(e.to_string()))?;
         for consumer in consumers.iter().filter(|name| is_consumer_of(name, supervisor)) {
             stream.delete_consumer(consumer).await.map_err(|e| refused(e.to_string()))?;
         }

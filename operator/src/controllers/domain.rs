@@ -12,7 +12,12 @@ use tetrarch_plan::{
 };
 
 use super::Reconciled;
-use crate::{context::Context, observe, telemetry::metrics::{Controller, DomainLoad}, world::World};
+use crate::{
+    context::Context,
+    observe,
+    telemetry::metrics::{Controller, DomainLoad},
+    world::World,
+};
 
 impl Reconciled for Domain {
     const CONTROLLER: Controller = Controller::Domain;

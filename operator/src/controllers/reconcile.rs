@@ -61,14 +61,13 @@ async fn attempt<K: Reconciled>(object: &K, target: &Target, context: &Context) 
     let status = object.report(&plan, &outcome, &observed, now);
     object.measure(context, &status);
     if object.status() != Some(&status) {
-        enact::status::write(context, &actor, &status).await.map_err(|failed| Error {
-            class: failed.class,
-            message: failed.message,
-        })?;
+        enact::status::write(context, &actor, &status)
+            .await
+            .map_err(|failed| Error { class: failed.class, message: failed.message })?;
         enact::event::publish(context, &actor, &notes).await;
     }
     match outcome {
-        Outcome::Done => Ok(next(&plan, now)),
+        Outcome::Done(_) => Ok(next(&plan, now)),
         Outcome::Stopped(failure) => Err(failure.into()),
     }
 }

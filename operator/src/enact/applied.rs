@@ -32,17 +32,18 @@ fn digest(object: &Object) -> u64 {
 }
 
 impl Applied {
-    /// Whether the object still is as this process applied it, as far as can be seen.
-    pub fn holds(&self, world: &World, object: &Object, manager: &'static str) -> bool {
+    /// The generation of the object if it still is as this process applied it, as far as can be seen.
+    pub fn holds(&self, world: &World, object: &Object, manager: &'static str) -> Option<Option<i64>> {
         let records = self.lock();
-        let Some(record) = records.get(&(object.key.clone(), manager)) else { return false };
+        let record = records.get(&(object.key.clone(), manager))?;
         if record.intent != digest(object) {
-            return false;
+            return None;
         }
-        match world.child(&object.key) {
+        let holds = match world.child(&object.key) {
             Some(meta) => Fingerprint::of(&meta) == record.result,
             None => !is_watched(&object.key) && record.at.elapsed() < BLIND_TRUST,
-        }
+        };
+        holds.then(|| record.result.generation())
     }
 
     /// Notes an apply and what came of it.

@@ -5,7 +5,10 @@ use kube::{
     api::{ObjectMeta, Patch, PatchParams},
     core::DynamicObject,
 };
-use tetrarch_plan::object::{Kind, Object, ObjectKey};
+use tetrarch_plan::{
+    object::{Kind, Object, ObjectKey},
+    outcome::Applied,
+};
 
 use super::{
     failure::{Failed, is_missing, within},
@@ -30,11 +33,12 @@ where
 }
 
 /// Applies an object as `manager`, unless it still is as this process applied it.
-pub async fn apply(context: &Context, object: &Object, manager: &'static str) -> Result<(), Failed> {
-    if context.applied.holds(&context.world, object, manager) {
-        return Ok(());
-    }
+pub async fn apply(context: &Context, object: &Object, manager: &'static str) -> Result<Applied, Failed> {
     let key = &object.key;
+    let done = |generation| Applied { key: key.clone(), generation };
+    if let Some(generation) = context.applied.holds(&context.world, object, manager) {
+        return Ok(done(generation));
+    }
     if !ownership::is_decided_by_plan(key.kind)
         && let Some(existing) = existing(context, key).await?
     {
@@ -51,7 +55,7 @@ pub async fn apply(context: &Context, object: &Object, manager: &'static str) ->
     let mut metadata = written.metadata;
     metadata.managed_fields = None;
     context.applied.note(object, manager, Fingerprint::of(&metadata));
-    Ok(())
+    Ok(done(metadata.generation))
 }
 
 /// The metadata of an object that may exist without our label; Secrets are not looked at.
@@ -63,7 +67,7 @@ async fn existing(context: &Context, key: &ObjectKey) -> Result<Option<ObjectMet
         return Ok(Some(meta));
     }
     let call = api::<Meta>(context, key);
-    match within(key, Some(key.kind), async {
+    within(key, Some(key.kind), async {
         match call.get_metadata(&key.name).await {
             Ok(found) => Ok(Some(found.metadata)),
             Err(error) if is_missing(&error) => Ok(None),
@@ -71,8 +75,4 @@ async fn existing(context: &Context, key: &ObjectKey) -> Result<Option<ObjectMet
         }
     })
     .await
-    {
-        Ok(found) => Ok(found),
-        Err(failed) => Err(failed),
-    }
 }

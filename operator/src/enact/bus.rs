@@ -45,7 +45,7 @@ pub async fn ensure_user(context: &Context, user: &BusUserSecret, manager: &'sta
     if let Some(owner) = &user.owner {
         body["metadata"]["ownerReferences"] = json!([to_json(owner)]);
     }
-    apply(context, &Object::new(user.secret.clone(), body), manager).await
+    apply(context, &Object::new(user.secret.clone(), body), manager).await.map(drop)
 }
 
 fn encode(text: &str) -> String {

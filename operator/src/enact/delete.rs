@@ -18,7 +18,8 @@ pub async fn delete(context: &Context, key: &ObjectKey) -> Result<(), Failed> {
     if seen.as_ref().is_some_and(|meta| meta.deletion_timestamp.is_some()) {
         return Ok(());
     }
-    let preconditions = seen.and_then(|meta| meta.uid).map(|uid| Preconditions { uid: Some(uid), resource_version: None });
+    let preconditions =
+        seen.and_then(|meta| meta.uid).map(|uid| Preconditions { uid: Some(uid), resource_version: None });
     let params = DeleteParams { preconditions, ..DeleteParams::background() };
     let call = api::<DynamicObject>(context, key);
     let deleted = within(key, Some(key.kind), async {

@@ -1,10 +1,10 @@
 //! Events for people.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     core::ObjectMeta,
     runtime::events::{Event, EventType},
 };
-use k8s_openapi::api::core::v1::ObjectReference;
 use tetrarch_plan::effect::Note;
 
 use super::Actor;

@@ -1,6 +1,6 @@
 //! Refuses to write over objects that someone else controls.
 
-use kube::{ResourceExt, api::ObjectMeta, core::PartialObjectMeta};
+use kube::api::ObjectMeta;
 use serde_json::Value;
 use tetrarch_plan::{
     names,
@@ -32,8 +32,8 @@ pub fn check(object: &Object, existing: &ObjectMeta) -> Result<(), Failed> {
         );
         return Err(Failed::new(FailureClass::NotOwned, message));
     }
-    let meta = PartialObjectMeta::<kube::core::DynamicObject> { metadata: existing.clone(), ..Default::default() };
-    if meta.labels().get(names::LABEL_MANAGED_BY).is_some_and(|manager| manager == names::MANAGED_BY) {
+    let manager = existing.labels.as_ref().and_then(|labels| labels.get(names::LABEL_MANAGED_BY));
+    if manager.is_some_and(|manager| manager == names::MANAGED_BY) {
         return Ok(());
     }
     let message = format!(
@@ -98,10 +98,8 @@ mod tests {
 
     #[test]
     fn an_object_on_its_way_out_is_tried_again_later() {
-        let meta = ObjectMeta {
-            deletion_timestamp: Some(Time(jiff::Timestamp::UNIX_EPOCH)),
-            ..existing(Some("mine"), true)
-        };
+        let meta =
+            ObjectMeta { deletion_timestamp: Some(Time(jiff::Timestamp::UNIX_EPOCH)), ..existing(Some("mine"), true) };
         assert_eq!(check(&wanted(), &meta).unwrap_err().class, FailureClass::Conflict);
     }
 }

@@ -17,8 +17,11 @@ pub struct Timing {
 
 impl Timing {
     /// The defaults of client-go.
-    pub const DEFAULT: Self =
-        Self { duration: Duration::from_secs(15), renew_deadline: Duration::from_secs(10), retry: Duration::from_secs(2) };
+    pub const DEFAULT: Self = Self {
+        duration: Duration::from_secs(15),
+        renew_deadline: Duration::from_secs(10),
+        retry: Duration::from_secs(2),
+    };
 }
 
 /// The lease as it is stored.

@@ -48,8 +48,7 @@ impl Replica {
         let cancel = CancellationToken::new();
         let store = Memory { record: record.record.clone(), unreachable: Arc::default() };
         let clock = Clock::from_fn(|| Timestamp::UNIX_EPOCH);
-        let task =
-            tokio::spawn(run(store.clone(), name.to_owned(), Timing::DEFAULT, clock, sender, cancel.clone()));
+        let task = tokio::spawn(run(store.clone(), name.to_owned(), Timing::DEFAULT, clock, sender, cancel.clone()));
         Self { leading, cancel, task, store }
     }
 

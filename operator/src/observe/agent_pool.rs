@@ -13,13 +13,8 @@ use super::report;
 use crate::context::Context;
 
 /// Kinds that a pool controls.
-const CHILDREN: [Kind; 5] = [
-    Kind::ServiceAccount,
-    Kind::Service,
-    Kind::Deployment,
-    Kind::PodDisruptionBudget,
-    Kind::HorizontalPodAutoscaler,
-];
+const CHILDREN: [Kind; 5] =
+    [Kind::ServiceAccount, Kind::Service, Kind::Deployment, Kind::PodDisruptionBudget, Kind::HorizontalPodAutoscaler];
 
 /// Reads it.
 pub fn agent_pool(context: &Context, object: &AgentPool) -> Observed {

@@ -253,7 +253,10 @@ mod tests {
         metrics.reconciled(Controller::AgentPool, Duration::from_millis(3), Some(FailureClass::Conflict));
         metrics.bus_connected("compliance", true);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
-        assert!(text.contains(r#"tetrarch_reconcile_errors_total{class="conflict",controller="agentpool"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"tetrarch_reconcile_errors_total{class="conflict",controller="agentpool"} 1"#),
+            "{text}"
+        );
         assert!(text.contains(r#"tetrarch_bus_connected{domain="compliance"} 1"#), "{text}");
 
         metrics.forget_domain("compliance");

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kube::{
-    Resource, ResourceExt,
-    api::ObjectMeta,
-    runtime::reflector::ObjectRef,
-};
+use kube::{Resource, ResourceExt, api::ObjectMeta, runtime::reflector::ObjectRef};
 use tetrarch_plan::{
     names,
     object::{Kind, ObjectKey},
@@ -47,6 +43,14 @@ impl Fingerprint {
             annotations: pairs(&meta.annotations),
             owners: meta.owner_references.as_ref().map_or(0, Vec::len),
             finalizers: meta.finalizers.as_ref().map_or(0, Vec::len),
+        }
+    }
+
+    /// The generation, for kinds that have one.
+    pub const fn generation(&self) -> Option<i64> {
+        match self.version {
+            Version::Generation(generation) => Some(generation),
+            Version::Resource(_) => None,
         }
     }
 }

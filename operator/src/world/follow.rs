@@ -52,8 +52,7 @@ pub fn apply<K>(
     dynamic_type: &<K as Lookup>::DynamicType,
     event: &Event<K>,
     changed: impl Fn(Option<&K>, Option<&K>),
-)
-where
+) where
     K: Lookup + Resource<DynamicType = <K as Lookup>::DynamicType> + Clone + 'static,
     <K as Lookup>::DynamicType: Eq + Hash + Clone,
 {

@@ -73,7 +73,15 @@ impl Watching {
                 let changed = |old: Option<&super::Meta>, new: Option<&super::Meta>| {
                     queue.wake_all(world.route_child(old, new));
                 };
-                follow::follow((kind.as_str(), kind.api_resource()), stream, writer, this.metrics, this.cancel, changed).await;
+                follow::follow(
+                    (kind.as_str(), kind.api_resource()),
+                    stream,
+                    writer,
+                    this.metrics,
+                    this.cancel,
+                    changed,
+                )
+                .await;
             });
         }
         tasks
@@ -92,13 +100,14 @@ impl Watching {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
         let this = self.clone();
         let metrics = self.metrics.clone();
-        let stream = watcher(api, watcher::Config::default())
-            .default_backoff()
-            .modify(trim::metadata)
-            .filter_map(move |event| future::ready(match event {
-                Ok(event) => follow::readable::<K>(kind, &metrics, event).map(Ok),
-                Err(error) => Some(Err(error)),
-            }));
+        let stream = watcher(api, watcher::Config::default()).default_backoff().modify(trim::metadata).filter_map(
+            move |event| {
+                future::ready(match event {
+                    Ok(event) => follow::readable::<K>(kind, &metrics, event).map(Ok),
+                    Err(error) => Some(Err(error)),
+                })
+            },
+        );
         tasks.spawn(async move {
             let (queue, world) = (this.queue, this.world);
             let changed = |old: Option<&K>, new: Option<&K>| queue.wake_all(route(&world, old, new));
