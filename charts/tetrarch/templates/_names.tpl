@@ -77,6 +77,8 @@ capabilities:
   value: "0.0.0.0:9090"
 - name: TETRARCH_LOG
   value: {{ .Values.operator.log | quote }}
+- name: TETRARCH_RUNTIME_LOG
+  value: {{ .Values.operator.runtimeLog | quote }}
 {{- with .Values.operator.env }}
 {{ toYaml . }}
 {{- end }}

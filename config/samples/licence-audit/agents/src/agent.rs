@@ -24,7 +24,7 @@ pub enum Error {
     Output(serde_json::Error),
 }
 
-/// One of the four agents of the department.
+/// One of the agents.
 pub enum Agent {
     /// Serves the dataset.
     Inventory(Dataset),
@@ -34,6 +34,8 @@ pub enum Agent {
     Report,
     /// Looks for copyleft.
     Copyleft,
+    /// Answers with its input.
+    Echo,
 }
 
 /// Which part of the dataset is wanted.
@@ -74,6 +76,7 @@ impl Agent {
     /// Does one task. The same input always gives the same output.
     pub fn work(&self, input: Value) -> Result<Value, Error> {
         match self {
+            Self::Echo => Ok(input),
             Self::Inventory(dataset) => {
                 let page: Page = if input.is_null() { Page::default() } else { parse(input)? };
                 let packages = dataset.packages.iter().skip(page.offset).take(page.limit.unwrap_or(usize::MAX));
@@ -115,6 +118,11 @@ mod tests {
         assert_eq!((all["total"].as_u64(), all["packages"].as_array().map(Vec::len)), (Some(3), Some(3)));
         let page = three().work(json!({"offset": 1, "limit": 1})).unwrap();
         assert_eq!((page["total"].as_u64(), page["packages"][0]["name"].as_str()), (Some(3), Some("b")));
+    }
+
+    #[test]
+    fn echo_answers_with_its_input() {
+        assert_eq!(Agent::Echo.work(json!({"a": [1, null]})).unwrap(), json!({"a": [1, null]}));
     }
 
     #[test]

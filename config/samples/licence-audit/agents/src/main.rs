@@ -55,6 +55,8 @@ enum Command {
     Report(Listen),
     /// Agent: looks for copyleft in classifications.
     Copyleft(Listen),
+    /// Agent: answers with its input; the small samples use it.
+    Echo(Listen),
     /// Tool: collects the licence files of all dependencies of a workspace into a dataset.
     Gather {
         /// Manifest of the workspace.
@@ -103,6 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Classify(listen) => serve(Agent::classify(), &listen),
         Command::Report(listen) => serve(Arc::new(Agent::Report), &listen),
         Command::Copyleft(listen) => serve(Arc::new(Agent::Copyleft), &listen),
+        Command::Echo(listen) => serve(Arc::new(Agent::Echo), &listen),
         Command::Gather { manifest_path, out } => {
             let dataset = gather::gather(&manifest_path, &out)?;
             let files: usize = dataset.packages.iter().map(|package| package.files.len()).sum();
