@@ -83,7 +83,7 @@ pub struct Agent {
     /// Image of the agent, such as `registry.example/classifier:1.4`.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// When the image is pulled, as in a container: Always, IfNotPresent or Never. Default: Always for the tag `latest`, else IfNotPresent.
+    /// When the image is pulled, as in a container: `Always`, `IfNotPresent` or `Never`. Default: `Always` for the tag `latest`, else `IfNotPresent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// Arguments of the container; the image's own when left out.
@@ -134,7 +134,7 @@ pub struct Protocol {
     #[schemars(length(min = 1, max = 256), regex(pattern = "^/"))]
     pub health_path: String,
     /// Whether a task may be handed to an agent twice. If not, a task whose agent vanished in the middle ends as
-    /// OutcomeUnknown and is never silently repeated. Default false.
+    /// `OutcomeUnknown` and is never silently repeated. Default false.
     pub idempotent: bool,
 }
 

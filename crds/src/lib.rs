@@ -3,6 +3,8 @@
 //! The types carry no decisions. `tetrarch-plan` parses them into the domain types of `tetrarch-core`.
 //! Numbers are signed and bounded, percentages are integers 0-100, durations are strings such as `30s`.
 
+#![expect(clippy::duplicated_attributes, reason = "kube's list of printer columns repeats its keys for each column")]
+
 pub mod agent_pool;
 pub mod domain;
 pub mod orchestrator;

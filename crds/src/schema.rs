@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions of all kinds, in the order they are installed.
+//! The definitions (`CustomResourceDefinition`) of all kinds, in the order they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube_core::CustomResourceExt;

@@ -38,7 +38,7 @@ pub struct WorkflowSpec {
     /// The Supervisor in the same namespace that drives the runs. May be left out when the Orchestrator's depth is 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supervisor_ref: Option<NameRef>,
-    /// When a run starts: OnApply (one run for each generation) or OnRequest (only on request). Default OnApply.
+    /// When a run starts: `OnApply` (one run for each generation) or `OnRequest` (only on request). Default `OnApply`.
     #[serde(default)]
     pub start: StartPolicy,
     /// Values that expressions read as `params.<name>`; a requested run may give other ones.

@@ -108,7 +108,7 @@ pub fn build(
     let mut conditions = vec![condition(ACCEPTED, accepted.0, accepted.1), condition(READY, ready, finding)];
     match health {
         Health::Reconciling(_) | Health::ReadyAndReconciling(_) => {
-            conditions.push(condition(RECONCILING, true, finding))
+            conditions.push(condition(RECONCILING, true, finding));
         }
         Health::Stalled(_) => conditions.push(condition(STALLED, true, finding)),
         Health::Ready(_) | Health::NotReady(_) => {}

@@ -41,7 +41,7 @@ pub fn parse(text: &str) -> Result<Duration, Error> {
 }
 
 /// The longest duration that any field takes: 30 days.
-pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const LONGEST: Duration = Duration::from_hours(720);
 
 /// The duration that a text stands for, from 1ms to 30 days.
 pub fn parse_positive(text: &str) -> Result<Duration, Error> {
@@ -50,7 +50,7 @@ pub fn parse_positive(text: &str) -> Result<Duration, Error> {
 
 /// The duration that a text stands for, at most one hour and zero allowed.
 pub fn parse_up_to_an_hour(text: &str) -> Result<Duration, Error> {
-    within(text, Duration::ZERO, Duration::from_secs(3600), "0s", "1h")
+    within(text, Duration::ZERO, Duration::from_hours(1), "0s", "1h")
 }
 
 fn within(

@@ -13,6 +13,7 @@ pub mod names;
 pub mod object;
 pub mod outcome;
 pub mod parse;
+pub mod pod_diagnosis;
 pub mod quantity;
 pub mod reason;
 pub mod reconcile;

@@ -55,9 +55,9 @@ const LISTED: usize = 10;
 
 /// All violations as the reason why an object is not accepted.
 pub fn finding(violations: &[Violation]) -> Finding {
-    let mut message = violations.iter().take(LISTED).map(Violation::to_string).collect::<Vec<_>>().join("; ");
+    let mut message = violations.iter().take(LISTED).map(Violation::to_string).collect::<Vec<_>>();
     if violations.len() > LISTED {
-        message.push_str(&format!("; and {} more", violations.len() - LISTED));
+        message.push(format!("and {} more", violations.len() - LISTED));
     }
-    Finding::new(Reason::InvalidSpec, message)
+    Finding::new(Reason::InvalidSpec, message.join("; "))
 }

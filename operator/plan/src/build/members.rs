@@ -1,6 +1,7 @@
 //! What the members of a Domain may do in its namespace: a Role and a RoleBinding for admins and for viewers.
 //!
-//! The operator can only grant what it holds itself, so its own ClusterRole contains these rules.
+//! The operator holds few of these rights itself; it may grant them because its ClusterRole has the verbs `escalate` and
+//! `bind` on Roles and RoleBindings.
 
 use serde_json::{Value, json};
 use tetrarch_crds::{

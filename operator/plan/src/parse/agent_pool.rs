@@ -120,7 +120,7 @@ fn capabilities(written: &[Capability], violations: &mut Violations) -> Vec<(Nam
         match proficiency {
             Some(proficiency) => capabilities.push((name, proficiency)),
             None => {
-                violations.add(format!("{path}.proficiency"), format!("is {}: write 0 to 100", capability.proficiency))
+                violations.add(format!("{path}.proficiency"), format!("is {}: write 0 to 100", capability.proficiency));
             }
         }
     }

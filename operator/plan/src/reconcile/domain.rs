@@ -99,7 +99,7 @@ fn admit<'a>(object: &Domain, observed: &'a Observed) -> Result<(&'a Orchestrato
 }
 
 /// How the Domain comes to a namespace that exists; an error when it is not the Domain's to take.
-pub(super) fn tenure_of(object: &Domain, namespace: &Namespace) -> Result<Tenure, Finding> {
+pub(crate) fn tenure_of(object: &Domain, namespace: &Namespace) -> Result<Tenure, Finding> {
     let own_uid = object.meta().uid.as_deref();
     let controller = namespace.owner_references().iter().find(|owner| owner.controller == Some(true));
     let label = |key: &str| namespace.labels().get(key).map(String::as_str);

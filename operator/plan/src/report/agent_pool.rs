@@ -1,17 +1,52 @@
-//! The status of the kind AgentPool.
+//! The status of an AgentPool: its agents, and its work as the Supervisor reports it.
 
 use jiff::Timestamp;
-use tetrarch_crds::{AgentPool, AgentPoolStatus};
+use kube_core::ResourceExt;
+use tetrarch_crds::{AgentPool, AgentPoolStatus, shared::WorkCount};
 
-use crate::{effect::Plan, outcome::Outcome, reconcile::agent_pool::Observed};
+use crate::{
+    effect::Plan,
+    hierarchy,
+    names::{self, Component},
+    object::{Kind, ObjectKey},
+    outcome::Outcome,
+    reconcile::agent_pool::Observed,
+    report::{conditions_of, generation, workload},
+};
 
 /// The new status.
 pub fn agent_pool(
     object: &AgentPool,
-    _plan: &Plan,
-    _outcome: &Outcome,
-    _observed: &Observed,
-    _now: Timestamp,
+    plan: &Plan,
+    outcome: &Outcome,
+    observed: &Observed,
+    now: Timestamp,
 ) -> AgentPoolStatus {
-    object.status.clone().unwrap_or_default()
+    let name = object.name_any();
+    let count = workload::count(observed.deployment.as_deref());
+    let namespace = object.namespace().unwrap_or_default();
+    let supervisor =
+        hierarchy::supervisor_of(object.spec.supervisor_ref.as_ref(), &namespace, &observed.supervisors, &[]);
+    let health = || {
+        let key = ObjectKey::namespaced(Kind::Deployment, namespace.as_str(), names::pool_agents(&name));
+        workload::health(&key, observed.deployment.as_deref(), &observed.pods, outcome, "agents")
+    };
+    AgentPoolStatus {
+        observed_generation: generation(object),
+        supervisor: supervisor.ok().map(|supervisor| supervisor.name_any()),
+        replicas: count.existing,
+        desired: count.desired,
+        ready: count.ready,
+        selector: Some(names::selector_text(&names::selector(Component::Agent, &name))),
+        work: work(&name, observed),
+        conditions: conditions_of(object, plan, outcome, health, now),
+    }
+}
+
+fn work(name: &str, observed: &Observed) -> WorkCount {
+    let reported = observed.report.as_ref().and_then(|report| report.pools.get(name)).copied().unwrap_or_default();
+    WorkCount {
+        queued: i64::try_from(reported.queued).unwrap_or(i64::MAX),
+        in_flight: i64::try_from(reported.in_flight).unwrap_or(i64::MAX),
+    }
 }

@@ -1,17 +1,48 @@
-//! The status of the kind Domain.
+//! The status of a Domain: the sums over its Supervisors and pools.
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use tetrarch_crds::{Domain, DomainStatus};
 
-use crate::{effect::Plan, outcome::Outcome, reconcile::domain::Observed};
+use crate::{
+    conditions::Health,
+    effect::{Acceptance, Plan},
+    hierarchy,
+    outcome::Outcome,
+    reason::{Finding, Reason},
+    reconcile::domain::{Observed, tenure_of},
+    report::{
+        conditions_of, generation,
+        rollup::{self, counted},
+    },
+};
 
-/// The new status.
-pub fn domain(
-    object: &Domain,
-    _plan: &Plan,
-    _outcome: &Outcome,
-    _observed: &Observed,
-    _now: Timestamp,
-) -> DomainStatus {
-    object.status.clone().unwrap_or_default()
+/// The new status. What is in a namespace that is someone else's is not counted.
+pub fn domain(object: &Domain, plan: &Plan, outcome: &Outcome, observed: &Observed, now: Timestamp) -> DomainStatus {
+    let is_ours = |namespace: &Namespace| tenure_of(object, namespace).is_ok();
+    let mut status = DomainStatus { observed_generation: generation(object), ..DomainStatus::default() };
+    if observed.namespace.as_deref().is_some_and(is_ours) {
+        let (agents, work) = rollup::pools(&observed.pools);
+        status.supervisors = rollup::children(&observed.supervisors);
+        status.pools = rollup::children(&observed.pools);
+        (status.agents, status.work) = (agents, work);
+        status.namespace = Some(hierarchy::namespace_of(object));
+    } else if plan.acceptance == Acceptance::Accepted && observed.namespace.is_none() {
+        status.namespace = Some(hierarchy::namespace_of(object));
+    }
+    let health = || {
+        if observed.namespace.is_none() {
+            return Health::Reconciling(Finding::new(Reason::Progressing, "the namespace is being created"));
+        }
+        let unready = rollup::first_unready("Supervisor", &observed.supervisors)
+            .or_else(|| rollup::first_unready("AgentPool", &observed.pools));
+        let summary = format!(
+            "{} and {} are ready",
+            counted(&status.supervisors, "Supervisors"),
+            counted(&status.pools, "AgentPools")
+        );
+        rollup::health(summary, unready)
+    };
+    status.conditions = conditions_of(object, plan, outcome, health, now);
+    status
 }

@@ -1,17 +1,47 @@
-//! The status of the kind Orchestrator.
+//! The status of an Orchestrator: the sums over its Domains.
 
 use jiff::Timestamp;
-use tetrarch_crds::{Orchestrator, OrchestratorStatus};
+use tetrarch_crds::{DomainStatus, Orchestrator, OrchestratorStatus};
 
-use crate::{effect::Plan, outcome::Outcome, reconcile::orchestrator::Observed};
+use crate::{
+    effect::Plan,
+    outcome::Outcome,
+    reconcile::orchestrator::Observed,
+    report::{
+        conditions_of, generation,
+        rollup::{self, add_agents, add_children, add_work, counted},
+    },
+};
 
 /// The new status.
 pub fn orchestrator(
     object: &Orchestrator,
-    _plan: &Plan,
-    _outcome: &Outcome,
-    _observed: &Observed,
-    _now: Timestamp,
+    plan: &Plan,
+    outcome: &Outcome,
+    observed: &Observed,
+    now: Timestamp,
 ) -> OrchestratorStatus {
-    object.status.clone().unwrap_or_default()
+    let mut status = OrchestratorStatus {
+        observed_generation: generation(object),
+        domains: rollup::children(&observed.domains),
+        ..OrchestratorStatus::default()
+    };
+    for domain in observed.domains.iter().filter_map(|domain| domain.status.as_ref()) {
+        add(&mut status, domain);
+    }
+    let health = || {
+        rollup::health(
+            format!("{} are ready", counted(&status.domains, "Domains")),
+            rollup::first_unready("Domain", &observed.domains),
+        )
+    };
+    status.conditions = conditions_of(object, plan, outcome, health, now);
+    status
+}
+
+fn add(status: &mut OrchestratorStatus, domain: &DomainStatus) {
+    status.supervisors = add_children(&status.supervisors, &domain.supervisors);
+    status.pools = add_children(&status.pools, &domain.pools);
+    status.agents = add_agents(&status.agents, &domain.agents);
+    status.work = add_work(&status.work, &domain.work);
 }

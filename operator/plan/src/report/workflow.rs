@@ -1,17 +1,130 @@
-//! The status of the kind Workflow.
+//! The status of a Workflow: a mirror of its latest run's summary.
 
 use jiff::Timestamp;
-use tetrarch_crds::{Workflow, WorkflowStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube_core::ResourceExt;
+use tetrarch_crds::{
+    Workflow, WorkflowStatus,
+    shared::AnyJson,
+    workflow::{RunPhase, RunStatus, StepStatus},
+};
+use tetrarch_protocol::summary::{Phase, RunSummary, StepSummary};
 
-use crate::{effect::Plan, outcome::Outcome, reconcile::workflow::Observed};
+use crate::{
+    conditions::Health,
+    effect::{Acceptance, Plan},
+    hierarchy,
+    outcome::Outcome,
+    reason::{Finding, Reason},
+    reconcile::workflow::{Observed, wanted_runs},
+    report::{conditions_of, generation},
+};
+
+/// Most steps that a status lists.
+const MOST_STEPS: usize = 256;
 
 /// The new status.
 pub fn workflow(
     object: &Workflow,
-    _plan: &Plan,
-    _outcome: &Outcome,
-    _observed: &Observed,
-    _now: Timestamp,
+    plan: &Plan,
+    outcome: &Outcome,
+    observed: &Observed,
+    now: Timestamp,
 ) -> WorkflowStatus {
-    object.status.clone().unwrap_or_default()
+    let namespace = object.namespace().unwrap_or_default();
+    let before = object.status.as_ref();
+    // Whoever has the Workflow is remembered until it was handed to somebody else: the next plan takes it away there.
+    let supervisor = if plan.acceptance == Acceptance::Accepted && matches!(outcome, Outcome::Done(_)) {
+        hierarchy::supervisor_of(object.spec.supervisor_ref.as_ref(), &namespace, &observed.supervisors, &[])
+            .ok()
+            .map(|supervisor| supervisor.name_any())
+    } else {
+        before.and_then(|status| status.supervisor.clone())
+    };
+    // A summary that cannot be read just now leaves what was last seen.
+    let run = observed.summary.as_ref().map(run_status).or_else(|| before.and_then(|status| status.run.clone()));
+    WorkflowStatus {
+        observed_generation: generation(object),
+        supervisor,
+        conditions: conditions_of(object, plan, outcome, || health(object, run.as_ref()), now),
+        run,
+    }
+}
+
+fn health(object: &Workflow, run: Option<&RunStatus>) -> Health {
+    let wanted = wanted_runs(object);
+    let Some(run) = run.filter(|run| wanted.is_empty() || wanted.contains(&run.id)) else {
+        return match wanted.last() {
+            Some(id) => {
+                Health::Reconciling(Finding::new(Reason::RunPending, format!("run {id} has not been accepted yet")))
+            }
+            None => {
+                Health::Ready(Finding::new(Reason::Idle, "no run is wanted: ask for one with `kubectl tetrarch run`"))
+            }
+        };
+    };
+    let id = &run.id;
+    let why = run.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    let finding = |reason, text: String| Finding::new(reason, format!("run {id} {text}{why}"));
+    match run.phase {
+        RunPhase::Pending => Health::Reconciling(finding(Reason::RunPending, "waits for its turn".to_owned())),
+        RunPhase::Running => {
+            let progress = run.progress.as_deref().unwrap_or("0/0");
+            Health::Reconciling(finding(Reason::RunActive, format!("is at {progress} steps")))
+        }
+        RunPhase::Succeeded | RunPhase::Skipped => Health::Ready(finding(Reason::RunSucceeded, "succeeded".to_owned())),
+        RunPhase::Failed => Health::Stalled(finding(Reason::RunFailed, "failed".to_owned())),
+        RunPhase::Cancelled => Health::Stalled(finding(Reason::RunCancelled, "was cancelled".to_owned())),
+        RunPhase::OutcomeUnknown => Health::Stalled(finding(
+            Reason::RunOutcomeUnknown,
+            "ended without knowing whether an agent finished its work, look and start a new run".to_owned(),
+        )),
+    }
+}
+
+fn run_status(summary: &RunSummary) -> RunStatus {
+    RunStatus {
+        id: summary.run.to_string(),
+        phase: phase(summary.phase),
+        message: summary.message.clone(),
+        progress: Some(format!("{}/{}", summary.ended, summary.total)),
+        started_at: summary.started_at.map(time),
+        finished_at: summary.finished_at.map(time),
+        steps: summary.steps.iter().take(MOST_STEPS).map(step_status).collect(),
+        // A null would be dropped by the API server and then be missed.
+        output: summary.output.clone().filter(|output| !output.is_null()).map(AnyJson),
+    }
+}
+
+fn step_status(step: &StepSummary) -> StepStatus {
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    StepStatus {
+        name: step.name.to_string(),
+        kind: step.kind.clone(),
+        phase: phase(step.phase),
+        message: step.message.clone(),
+        tasks: number(step.tasks),
+        succeeded: number(step.succeeded),
+        failed: number(step.failed),
+        retries: number(step.retries),
+        started_at: step.started_at.map(time),
+        finished_at: step.finished_at.map(time),
+    }
+}
+
+const fn phase(phase: Phase) -> RunPhase {
+    match phase {
+        Phase::Pending => RunPhase::Pending,
+        Phase::Running => RunPhase::Running,
+        Phase::Succeeded => RunPhase::Succeeded,
+        Phase::Failed => RunPhase::Failed,
+        Phase::Cancelled => RunPhase::Cancelled,
+        Phase::Skipped => RunPhase::Skipped,
+        Phase::OutcomeUnknown => RunPhase::OutcomeUnknown,
+    }
+}
+
+/// Whole seconds, as the API stores them: what is finer would differ from what is read back, and be written again.
+fn time(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }
