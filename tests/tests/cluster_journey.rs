@@ -66,9 +66,9 @@ async fn applying_a_department_runs_its_work_and_deleting_it_leaves_nothing() ->
 
     for (kind, name) in [
         ("namespace", department.name.as_str()),
-        ("deployment", "work"),
-        ("deployment", "scripted"),
-        ("horizontalpodautoscaler", "scripted"),
+        ("deployment", "work-supervisor"),
+        ("deployment", "scripted-agents"),
+        ("horizontalpodautoscaler", "scripted-agents"),
         ("networkpolicy", ""),
         ("resourcequota", ""),
     ] {

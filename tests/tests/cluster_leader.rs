@@ -43,7 +43,7 @@ async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
     })
     .await?;
     let generation = |cluster: &Cluster| -> Result<String> {
-        let deployment = cluster.get("deployment", ns, "scripted")?.context("the Deployment is gone")?;
+        let deployment = cluster.get("deployment", ns, "scripted-agents")?.context("the Deployment is gone")?;
         Ok(deployment["metadata"]["generation"].to_string())
     };
     let before = generation(&cluster)?;
@@ -79,7 +79,7 @@ async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
         r#"{"spec":{"replicas":2}}"#,
     ])?;
     until("two agents wanted by the new leader", LEASE, || async {
-        let deployment = cluster.get("deployment", ns, "scripted")?.context("the Deployment is gone")?;
+        let deployment = cluster.get("deployment", ns, "scripted-agents")?.context("the Deployment is gone")?;
         let wanted = deployment["spec"]["replicas"].clone();
         Ok(if wanted == json!(2) { Ok(()) } else { Err(wanted.to_string()) })
     })

@@ -33,7 +33,7 @@ async fn two_upgrades_change_no_agent_and_uninstall_leaves_the_definitions() -> 
         r#"{"metadata":{"annotations":{"tests/touched":"yes"}}}"#,
     ])?;
     let deployment = || -> Result<(String, String)> {
-        let object = cluster.get("deployment", ns, "scripted")?.context("the Deployment is gone")?;
+        let object = cluster.get("deployment", ns, "scripted-agents")?.context("the Deployment is gone")?;
         Ok((object["spec"]["replicas"].to_string(), object["metadata"]["generation"].to_string()))
     };
     let before = deployment()?;

@@ -23,7 +23,7 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 
 /// Longest message that we write, so that a status stays readable.
-const LONGEST_MESSAGE: usize = 1024;
+const LONGEST_MESSAGE: usize = 4096;
 
 /// Objects with conditions in their status.
 pub trait HasConditions {

@@ -70,7 +70,8 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
         });
     }
     let key = config::workflow_key(&supervisor, &definition.workflow);
-    let unknown = unknown_selectors(object, &supervisor, &observed.pools);
+    let unknown =
+        if is_over(object, observed) { Vec::new() } else { unknown_selectors(object, &supervisor, &observed.pools) };
     let snapshot =
         WorkflowSnapshot { version: VERSION, definition, runs: requests.runs, cancel: requests.cancel, deleted: false };
     effects.push(Effect::PublishConfig { domain, key, value: to_json(&snapshot) });
@@ -92,6 +93,12 @@ fn admit(object: &Workflow, observed: &Observed) -> Result<(Name, Name), Finding
 /// The Supervisor that the last report named. It cannot be observed otherwise: the spec only knows the new one.
 fn handed_to(object: &Workflow) -> Option<Name> {
     object.status.as_ref()?.supervisor.as_ref()?.parse().ok()
+}
+
+/// Whether the latest wanted run has ended, so that nothing waits for a pool any more.
+fn is_over(object: &Workflow, observed: &Observed) -> bool {
+    let latest = observed.summary.as_ref().filter(|summary| summary.phase.is_final());
+    latest.is_some_and(|summary| wanted_runs(object).last().is_some_and(|wanted| wanted == summary.run.as_str()))
 }
 
 /// Tasks that nobody can take now. The run is handed over all the same and waits where everybody sees it.

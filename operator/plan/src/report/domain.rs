@@ -6,8 +6,9 @@ use tetrarch_crds::{Domain, DomainStatus};
 
 use crate::{
     conditions::Health,
-    effect::{Acceptance, Plan},
+    effect::{Acceptance, Effect, Plan},
     hierarchy,
+    object::Kind,
     outcome::Outcome,
     reason::{Finding, Reason},
     reconcile::domain::{Observed, tenure_of},
@@ -33,6 +34,11 @@ pub fn domain(object: &Domain, plan: &Plan, outcome: &Outcome, observed: &Observ
     let health = || {
         if observed.namespace.is_none() {
             return Health::Reconciling(Finding::new(Reason::Progressing, "the namespace is being created"));
+        }
+        let is_planned =
+            |effect: &Effect| matches!(effect, Effect::Apply(object) if object.key.kind == Kind::Supervisor);
+        if observed.supervisors.is_empty() && plan.effects.iter().any(is_planned) {
+            return Health::Reconciling(Finding::new(Reason::Progressing, "the implicit Supervisor is being created"));
         }
         let unready = rollup::first_unready("Supervisor", &observed.supervisors)
             .or_else(|| rollup::first_unready("AgentPool", &observed.pools));
