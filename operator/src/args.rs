@@ -1,6 +1,6 @@
 //! Flags and environment, read once.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tetrarch_crds::agent_pool::ImagePullPolicy;
@@ -20,6 +20,37 @@ pub struct Args {
 pub enum Command {
     /// Run the controllers.
     Serve(Serve),
+    /// Check that an installation is complete and its parts reach each other.
+    Check(Check),
+}
+
+/// Where the installation is.
+#[derive(Clone, Parser)]
+pub struct Check {
+    /// Namespace that the operator runs in.
+    #[arg(long, env = "TETRARCH_NAMESPACE")]
+    pub namespace: String,
+    /// URL of the bus as pods reach it.
+    #[arg(long, env = "TETRARCH_BUS_URL")]
+    pub bus_url: String,
+    /// URL of the bus as the operator reaches it, when it is another one.
+    #[arg(long, env = "TETRARCH_OPERATOR_BUS_URL")]
+    pub operator_bus_url: Option<String>,
+    /// Longest time to wait, in seconds.
+    #[arg(long, default_value_t = 60)]
+    pub within_seconds: u64,
+}
+
+impl Check {
+    /// Longest time to wait.
+    pub fn within(&self) -> Duration {
+        Duration::from_secs(self.within_seconds)
+    }
+
+    /// Where the operator reaches the bus.
+    pub fn own_bus_url(&self) -> &str {
+        self.operator_bus_url.as_deref().unwrap_or(&self.bus_url)
+    }
 }
 
 /// Settings of the operator.

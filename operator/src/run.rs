@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Name of the Lease.
-const LEASE: &str = "tetrarch-operator";
+pub const LEASE: &str = "tetrarch-operator";
 
 /// Pause between two looks at the keys and certificates.
 const TRUST_CHECK: Duration = Duration::from_secs(600);

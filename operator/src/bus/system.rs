@@ -35,6 +35,11 @@ impl System {
         Ok(Self { bus })
     }
 
+    /// Whether the servers are reached now.
+    pub fn is_connected(&self) -> bool {
+        self.bus.is_connected()
+    }
+
     /// Tells the servers of an account, or of its new claims.
     pub async fn push(&self, claims: String) -> Result<(), Error> {
         self.request("accept the Domain's account", UPDATE, claims).await

@@ -72,6 +72,11 @@ impl Secrets {
         }
     }
 
+    /// Reads the root keys if there are any.
+    pub async fn existing_root(&self) -> Result<Option<Root>, Error> {
+        self.get(TRUST).await?.as_ref().map(read_root).transpose()
+    }
+
     /// Makes sure that the servers' Secret exists, belongs to these keys, and has a certificate that is still good for
     /// some time. Says whether it wrote.
     pub async fn ensure_server(&self, root: &Root, now: Timestamp) -> Result<bool, Error> {
