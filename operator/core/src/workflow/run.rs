@@ -75,7 +75,9 @@ pub fn resolve_parameters(
 /// Something to be done for a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Append this event to the run's journal. Several of one list are appended in their order.
+    /// Append this event to the run's journal, on the condition that no event was appended since those that were folded
+    /// when `next` listed it; several of one list follow each other. The condition must not be renewed later: a decision to
+    /// finish the run that was taken before another owner finished it would end the run twice.
     Append(RunEvent),
     /// Put an attempt into the queue of a pool.
     Dispatch {

@@ -1,5 +1,7 @@
 //! Folds one journal entry into the state of a run.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ use crate::{
 
 /// Folds an entry.
 pub(super) fn apply(plan: &Plan, state: &mut State, memo: &mut Memo, entry: &Entry, at: Timestamp) {
-    let mut fold = Fold { plan, state, memo, at, ready: Vec::new() };
+    let mut fold = Fold { plan, state, memo, at, ready: VecDeque::new() };
     let is_news = match entry {
         Entry::Run(event) => fold.event(event),
         Entry::Dispatched { path, attempt, pool } => fold.dispatched(path, *attempt, pool),

@@ -1,5 +1,7 @@
 //! How a step starts, goes on when one of its tasks ends, and ends. Each change costs what it changes, not what the run holds.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -23,13 +25,13 @@ pub(super) struct Fold<'f> {
     pub(super) memo: &'f mut Memo,
     pub(super) at: Timestamp,
     /// Steps whose dependencies have all ended well by this entry.
-    pub(super) ready: Vec<usize>,
+    pub(super) ready: VecDeque<usize>,
 }
 
 impl Fold<'_> {
     /// Starts what this entry made ready. Starting may end a step (a map over nothing) and make others ready.
     pub(super) fn open_ready_steps(&mut self) {
-        while let Some(step) = self.ready.pop() {
+        while let Some(step) = self.ready.pop_front() {
             let is_open = self.state.steps[step].phase == StepPhase::Pending
                 && self.state.finished.is_none()
                 && !self.state.is_stopping(self.plan);
@@ -247,7 +249,7 @@ impl Fold<'_> {
             if is_well {
                 state.waits_for = state.waits_for.saturating_sub(1);
                 if state.blocked_by.is_none() && (state.waits_for == 0 || flaw::ignores_dependencies()) {
-                    self.ready.push(dependent);
+                    self.ready.push_back(dependent);
                 }
             } else if state.phase == StepPhase::Pending && state.blocked_by.is_none() {
                 state.blocked_by = Some(step);

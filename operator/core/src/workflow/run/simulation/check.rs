@@ -1,0 +1,248 @@
+//! What must hold for every journal. These rules read the definition and the journal and know nothing of the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::Run;
+use crate::{
+    id::TaskPath,
+    workflow::{
+        definition::{Definition, Reduce, Retry, Step, StepKind},
+        journal::{Entry, FinalPhase, Outcome, RunEvent},
+    },
+};
+
+type Attempt = (TaskPath, u32);
+
+/// What the journal tells, each fact with the position at which it was told first.
+struct Facts<'j> {
+    dispatched: BTreeMap<Attempt, usize>,
+    results: BTreeMap<Attempt, (usize, &'j Outcome)>,
+    withdrawn: BTreeMap<Attempt, usize>,
+    skipped: BTreeMap<&'j str, usize>,
+    failed: BTreeMap<&'j str, usize>,
+    finished: Vec<(usize, FinalPhase)>,
+}
+
+fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
+    let mut facts = Facts {
+        dispatched: BTreeMap::new(),
+        results: BTreeMap::new(),
+        withdrawn: BTreeMap::new(),
+        skipped: BTreeMap::new(),
+        failed: BTreeMap::new(),
+        finished: Vec::new(),
+    };
+    for (position, (entry, _)) in journal.iter().enumerate() {
+        match entry {
+            Entry::Dispatched { path, attempt, .. } => {
+                facts.dispatched.entry((path.clone(), *attempt)).or_insert(position);
+            }
+            Entry::Result { path, attempt, outcome } => {
+                facts.results.entry((path.clone(), *attempt)).or_insert((position, outcome));
+            }
+            Entry::Run(RunEvent::Withdrawn { path, attempt }) => {
+                facts.withdrawn.entry((path.clone(), *attempt)).or_insert(position);
+            }
+            Entry::Run(RunEvent::StepSkipped { step, .. }) => {
+                facts.skipped.entry(step.as_str()).or_insert(position);
+            }
+            Entry::Run(RunEvent::StepFailed { step, .. }) => {
+                facts.failed.entry(step.as_str()).or_insert(position);
+            }
+            Entry::Run(RunEvent::Finished { phase, .. }) => facts.finished.push((position, *phase)),
+            Entry::Run(_) => {}
+        }
+    }
+    facts
+}
+
+impl Facts<'_> {
+    fn of_step<'f>(&'f self, step: &'f Step) -> impl Iterator<Item = (&'f Attempt, usize)> {
+        let is_of_step = |path: &TaskPath| path.parts().next() == Some(step.name.as_str());
+        self.dispatched.iter().filter(move |((path, _), _)| is_of_step(path)).map(|(task, position)| (task, *position))
+    }
+
+    fn is_withdrawn_before(&self, task: &Attempt, position: usize) -> bool {
+        self.withdrawn.get(task).is_some_and(|at| *at < position)
+    }
+}
+
+/// Checks a journal that has come to its end.
+pub(super) fn check(definition: &Definition, journal: &[(Entry, Timestamp)]) -> Result<(), String> {
+    let facts = facts(journal);
+    let [(end, phase)] = facts.finished[..] else {
+        return Err(format!("the run ended {} times", facts.finished.len()));
+    };
+    check_attempts(definition, &facts)?;
+    for step in &definition.steps {
+        check_order(definition, &facts, step)?;
+        if phase == FinalPhase::Succeeded {
+            check_success(&facts, step, end)?;
+        }
+    }
+    Ok(())
+}
+
+/// An attempt follows only a failed or withdrawn one, never an unknown or a good one, and never too many failures.
+fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), String> {
+    for (task, position) in &facts.dispatched {
+        let (path, attempt) = task;
+        let Some(before) = attempt.checked_sub(1).filter(|before| *before > 0) else { continue };
+        let before = (path.clone(), before);
+        let is_withdrawn = facts.is_withdrawn_before(&before, *position);
+        match facts.results.get(&before) {
+            Some((at, Outcome::Failed { reason, .. })) if at < position && reason.is_retryable() => {}
+            _ if is_withdrawn => {}
+            other => return Err(format!("{path} was dispatched again after {other:?}")),
+        }
+    }
+    for step in &definition.steps {
+        let mut failures: BTreeMap<&TaskPath, u32> = BTreeMap::new();
+        for (task, position) in facts.of_step(step) {
+            let before = (task.0.clone(), task.1.saturating_sub(1));
+            let is_failed = facts.results.get(&before).is_some_and(|(at, _)| *at < position)
+                && !facts.withdrawn.contains_key(&before);
+            *failures.entry(&task.0).or_default() += u32::from(is_failed);
+        }
+        for (path, failures) in failures {
+            let limit = retry_of(step, path).map_or(0, |retry| retry.limit);
+            if failures > limit {
+                return Err(format!("{path} was repeated {failures} times, {limit} are allowed"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn retry_of(step: &Step, path: &TaskPath) -> Option<Retry> {
+    let parts: Vec<&str> = path.parts().skip(1).collect();
+    match (&step.kind, parts.as_slice()) {
+        (StepKind::Task(task), _) => Some(task.retry),
+        (StepKind::Map(_), ["reduce"]) => None,
+        (StepKind::Map(map), _) => Some(map.task.retry),
+        (StepKind::Pipeline(stages), [stage]) => {
+            stages.iter().find(|s| s.name.as_str() == *stage).map(|s| s.task.retry)
+        }
+        (StepKind::Parallel(branches), [branch, stage]) => {
+            let stages = &branches.iter().find(|b| b.name.as_str() == *branch)?.stages;
+            stages.iter().find(|s| s.name.as_str() == *stage).map(|s| s.task.retry)
+        }
+        _ => None,
+    }
+}
+
+/// No task of a step is dispatched before all steps before it have ended, and none of theirs is dispatched later.
+fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Result<(), String> {
+    let Some(start) = facts.of_step(step).map(|(_, position)| position).min() else { return Ok(()) };
+    for name in &step.after {
+        let told = |what: &str| Err(format!("step {} started although step {name} {what}", step.name));
+        let before = definition.steps.iter().find(|candidate| candidate.name == *name).ok_or("no such step")?;
+        let is_skipped = facts.skipped.get(name.as_str()).is_some_and(|at| *at < start);
+        let is_empty = matches!(&before.kind, StepKind::Map(map) if map.items == json!([]) && !matches!(map.reduce, Reduce::Task(_)));
+        let mut tasks = facts.of_step(before).peekable();
+        if tasks.peek().is_none() && !is_skipped && !is_empty {
+            return told("had not started");
+        }
+        for (task, position) in tasks {
+            if position > start {
+                return told("had tasks to come");
+            }
+            match facts.results.get(task) {
+                _ if facts.is_withdrawn_before(task, start) => {}
+                Some((at, Outcome::Succeeded { .. } | Outcome::Failed { .. })) if *at < start => {}
+                Some((at, _)) if *at < start => return told("has an unknown outcome"),
+                _ => return told("was still working"),
+            }
+        }
+        if facts.failed.get(name.as_str()).is_some_and(|at| *at < start) && !has_ended_well(facts, before, start) {
+            return told("had failed");
+        }
+    }
+    Ok(())
+}
+
+/// In a successful run every step was skipped or did all its work.
+fn check_success(facts: &Facts<'_>, step: &Step, end: usize) -> Result<(), String> {
+    if facts.skipped.contains_key(step.name.as_str()) || has_ended_well(facts, step, end) {
+        Ok(())
+    } else {
+        Err(format!("the run succeeded, but step {} did not", step.name))
+    }
+}
+
+/// Paths of the step that have a good result before the position.
+fn good_paths(facts: &Facts<'_>, step: &Step, position: usize) -> BTreeSet<String> {
+    facts
+        .results
+        .iter()
+        .filter(|((path, _), _)| path.parts().next() == Some(step.name.as_str()))
+        .filter(|(_, (at, outcome))| *at < position && matches!(outcome, Outcome::Succeeded { .. }))
+        .filter(|(task, (at, _))| !facts.is_withdrawn_before(task, *at))
+        .map(|((path, _), _)| path.to_string())
+        .collect()
+}
+
+fn has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
+    let good = good_paths(facts, step, position);
+    let name = &step.name;
+    match &step.kind {
+        StepKind::Task(_) => good.len() == 1,
+        StepKind::Pipeline(stages) => good.len() == stages.len(),
+        StepKind::Parallel(branches) => good.len() == branches.iter().map(|branch| branch.stages.len()).sum::<usize>(),
+        StepKind::Map(map) => {
+            let items = map.items.as_array().map_or(0, Vec::len);
+            let of_items = (0..items).filter(|index| good.contains(&format!("{name}:{index}"))).count();
+            let all_ended = (0..items).all(|index| {
+                let path = format!("{name}:{index}");
+                facts.results.iter().any(|((of, _), (at, _))| of.as_str() == path && *at < position)
+            });
+            all_ended
+                && of_items * 100 >= items * map.min_success_percent as usize
+                && (!matches!(map.reduce, Reduce::Task(_)) || good.contains(&format!("{name}:reduce")))
+        }
+    }
+}
+
+/// The output of a successful run holds exactly the good results of its last steps; agents answer with their path.
+pub(super) fn check_output(definition: &Definition, journal: &[(Entry, Timestamp)], run: &Run) -> Result<(), String> {
+    let facts = facts(journal);
+    let [(end, FinalPhase::Succeeded)] = facts.finished[..] else { return Ok(()) };
+    let is_last = |step: &&Step| !definition.steps.iter().any(|other| other.after.contains(&step.name));
+    let expected: serde_json::Map<String, Value> = definition
+        .steps
+        .iter()
+        .filter(is_last)
+        .map(|step| (step.name.to_string(), expected_output(&facts, step, end)))
+        .collect();
+    match run.output() {
+        Some(output) if output == Value::Object(expected.clone()) => Ok(()),
+        other => Err(format!("the output is {other:?} instead of {expected:?}")),
+    }
+}
+
+fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
+    let name = &step.name;
+    if facts.skipped.contains_key(name.as_str()) {
+        return Value::Null;
+    }
+    let good = good_paths(facts, step, end);
+    match &step.kind {
+        StepKind::Task(_) => json!(name.as_str()),
+        StepKind::Pipeline(stages) => json!(format!("{name}:{}", stages[stages.len() - 1].name)),
+        StepKind::Parallel(branches) => branches
+            .iter()
+            .map(|branch| {
+                let last = &branch.stages[branch.stages.len() - 1].name;
+                (branch.name.to_string(), json!(format!("{name}:{}:{last}", branch.name)))
+            })
+            .collect(),
+        StepKind::Map(map) if matches!(map.reduce, Reduce::Task(_)) => json!(format!("{name}:reduce")),
+        StepKind::Map(map) => {
+            let items = map.items.as_array().map_or(0, Vec::len);
+            (0..items).map(|index| format!("{name}:{index}")).filter(|path| good.contains(path)).collect()
+        }
+    }
+}

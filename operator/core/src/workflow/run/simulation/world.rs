@@ -1,0 +1,338 @@
+//! The simulated bus, its owners, agents and people.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::super::{Action, Run};
+use crate::{
+    id::{RunId, TaskPath},
+    workflow::{
+        definition::{Definition, FailurePolicy, Reduce, Step, StepKind, Task},
+        journal::{Entry, FailureReason, Outcome, RunEvent},
+        samples::{branch, definition, map, map_step, name, once, stage, step},
+    },
+};
+
+/// Numbers that follow from a seed.
+#[derive(Debug, Clone)]
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `limit`.
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(limit.max(1)).unwrap()).unwrap()
+    }
+
+    /// True in `percent` of the cases.
+    pub(super) fn is(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// One process that drives the run: a state that may lag behind the journal, and actions it has not carried out yet.
+pub(super) struct Owner {
+    pub(super) run: Run,
+    seen: usize,
+    /// With the number of events that a write of it expects in the journal.
+    outbox: Vec<(Action, usize)>,
+}
+
+pub(super) struct World {
+    pub(super) id: RunId,
+    pub(super) definition: Definition,
+    pub(super) journal: Vec<(Entry, Timestamp)>,
+    pub(super) owners: Vec<Owner>,
+    /// Subjects of dispatches and results that exist; the bus refuses a second entry.
+    dispatched: BTreeSet<(TaskPath, u32)>,
+    answered: BTreeSet<(TaskPath, u32)>,
+    /// Withdrawn before an agent took it: no answer will come.
+    withdrawn: BTreeSet<(TaskPath, u32)>,
+    now: Timestamp,
+    random: Random,
+}
+
+impl World {
+    pub(super) fn new(random: &mut Random) -> Self {
+        let definition = random_definition(random);
+        let id: RunId = "w-1".parse().unwrap();
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let accepted = RunEvent::Accepted {
+            definition: Box::new(definition.clone()),
+            parameters: BTreeMap::new(),
+            cause: "test".to_owned(),
+        };
+        let started = RunEvent::Started { deadline: now.checked_add(Duration::from_mins(10)).unwrap() };
+        let journal = vec![(Entry::Run(accepted), now), (Entry::Run(started), now)];
+        let mut world = Self {
+            id,
+            definition,
+            journal,
+            owners: Vec::new(),
+            dispatched: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
+            now,
+            random: random.clone(),
+        };
+        world.owners = vec![world.new_owner(), world.new_owner()];
+        world
+    }
+
+    /// The world after a crash of everything at which so many entries had been written.
+    pub(super) fn cut(&self, length: usize) -> Self {
+        let journal = self.journal[..length.max(2)].to_vec();
+        let now = journal.last().map_or(self.now, |(_, at)| *at);
+        let mut world = Self {
+            id: self.id.clone(),
+            definition: self.definition.clone(),
+            journal,
+            owners: Vec::new(),
+            dispatched: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
+            now,
+            random: self.random.clone(),
+        };
+        for (entry, _) in &world.journal {
+            match entry {
+                Entry::Dispatched { path, attempt, .. } => world.dispatched.insert((path.clone(), *attempt)),
+                Entry::Result { path, attempt, .. } => world.answered.insert((path.clone(), *attempt)),
+                Entry::Run(RunEvent::Withdrawn { path, attempt }) => world.withdrawn.insert((path.clone(), *attempt)),
+                Entry::Run(_) => false,
+            };
+        }
+        world.owners = vec![world.new_owner()];
+        world
+    }
+
+    fn new_owner(&self) -> Owner {
+        let run = Run::replay(self.id.clone(), self.journal.clone()).unwrap();
+        Owner { run, seen: self.journal.len(), outbox: Vec::new() }
+    }
+
+    fn write(&mut self, entry: Entry) {
+        self.journal.push((entry, self.now));
+    }
+
+    fn events(entries: &[(Entry, Timestamp)]) -> usize {
+        entries.iter().filter(|(entry, _)| matches!(entry, Entry::Run(_))).count()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.journal.iter().any(|(entry, _)| matches!(entry, Entry::Run(RunEvent::Finished { .. })))
+    }
+
+    /// One random thing happens.
+    pub(super) fn choose(&mut self) {
+        let owner = self.random.below(self.owners.len());
+        match self.random.below(100) {
+            0..25 => {
+                let entries = 1 + self.random.below(3);
+                self.read(owner, entries);
+            }
+            25..45 => self.ask(owner),
+            45..70 => self.carry_out(owner),
+            70..85 => {
+                self.answer_one();
+            }
+            85..88 => self.now = self.now.checked_add(Duration::from_millis(self.random.below(3000) as u64)).unwrap(),
+            88..90 => self.owners[owner] = self.new_owner(),
+            90..97 => self.repeat_an_entry(),
+            97..99 => self.withdraw_one(),
+            _ if self.random.is(8) => {
+                self.write(Entry::Run(RunEvent::CancelRequested { cause: "somebody".to_owned() }))
+            }
+            _ => {}
+        }
+    }
+
+    /// Everybody does their work until the run has ended and everything is read.
+    pub(super) fn come_to_the_end(&mut self) {
+        for _ in 0..2_000 {
+            for owner in 0..self.owners.len() {
+                self.read(owner, usize::MAX);
+                self.ask(owner);
+                while !self.owners[owner].outbox.is_empty() {
+                    self.carry_out(owner);
+                }
+            }
+            while self.answer_one() {}
+            let is_read = self.owners.iter().all(|owner| owner.seen == self.journal.len());
+            if self.is_finished() && is_read {
+                return;
+            }
+            self.now = self.now.checked_add(Duration::from_millis(500)).unwrap();
+            // Every owner may have lost a write to the other one.
+            self.owners.iter_mut().for_each(|owner| owner.run.reissue());
+        }
+    }
+
+    fn read(&mut self, owner: usize, entries: usize) {
+        let Owner { run, seen, .. } = &mut self.owners[owner];
+        for (entry, at) in self.journal[*seen..].iter().take(entries) {
+            run.apply(entry, *at);
+            *seen += 1;
+        }
+    }
+
+    fn ask(&mut self, owner: usize) {
+        let mut expected = Self::events(&self.journal[..self.owners[owner].seen]);
+        for action in self.owners[owner].run.next(self.now) {
+            let is_event = matches!(action, Action::Append(_));
+            self.owners[owner].outbox.push((action, expected));
+            expected += usize::from(is_event);
+        }
+    }
+
+    /// The first action in the outbox reaches the bus, or is lost.
+    fn carry_out(&mut self, owner: usize) {
+        if self.owners[owner].outbox.is_empty() {
+            return;
+        }
+        let (action, expected) = self.owners[owner].outbox.remove(0);
+        if self.random.is(5) {
+            self.start_over(owner);
+            return;
+        }
+        match action {
+            Action::Append(event) => {
+                if expected == Self::events(&self.journal) {
+                    self.write(Entry::Run(event));
+                } else {
+                    self.start_over(owner);
+                }
+            }
+            Action::Dispatch { path, attempt, .. } => {
+                if self.dispatched.insert((path.clone(), attempt)) {
+                    self.write(Entry::Dispatched { path, attempt, pool: name("pool") });
+                }
+            }
+            Action::Withdraw { path, attempt, .. } => {
+                if self.random.is(50) {
+                    self.withdrawn.insert((path, attempt));
+                }
+            }
+            Action::WakeAt(_) => {}
+        }
+    }
+
+    fn start_over(&mut self, owner: usize) {
+        self.owners[owner].outbox.clear();
+        self.owners[owner].run.reissue();
+    }
+
+    fn unanswered(&self) -> Vec<(TaskPath, u32)> {
+        self.dispatched
+            .iter()
+            .filter(|task| !self.answered.contains(task) && !self.withdrawn.contains(task))
+            .cloned()
+            .collect()
+    }
+
+    fn answer_one(&mut self) -> bool {
+        let open = self.unanswered();
+        if open.is_empty() {
+            return false;
+        }
+        let (path, attempt) = open[self.random.below(open.len())].clone();
+        let outcome = match self.random.below(100) {
+            0..88 => Outcome::Succeeded { output: json!(path.as_str()) },
+            88..99 => {
+                let reasons = [FailureReason::AgentError, FailureReason::Timeout, FailureReason::Rejected];
+                Outcome::Failed { reason: reasons[self.random.below(3)], message: "no luck".to_owned() }
+            }
+            _ => Outcome::Unknown { message: "gone".to_owned() },
+        };
+        self.answered.insert((path.clone(), attempt));
+        self.write(Entry::Result { path, attempt, outcome });
+        true
+    }
+
+    /// A result or a dispatch is told twice.
+    fn repeat_an_entry(&mut self) {
+        let recent = self.journal.len() - 1 - self.random.below(self.journal.len().min(8));
+        let (entry, _) = self.journal[recent].clone();
+        if !matches!(entry, Entry::Run(_)) {
+            self.write(entry);
+        }
+    }
+
+    /// Somebody takes a waiting task out of its queue.
+    fn withdraw_one(&mut self) {
+        let open = self.unanswered();
+        if !open.is_empty() && !self.is_finished() {
+            let (path, attempt) = open[self.random.below(open.len())].clone();
+            self.withdrawn.insert((path.clone(), attempt));
+            self.write(Entry::Run(RunEvent::Withdrawn { path, attempt }));
+        }
+    }
+}
+
+fn random_definition(random: &mut Random) -> Definition {
+    let count = 1 + random.below(8);
+    let mut steps: Vec<Step> = Vec::new();
+    for index in 0..count {
+        let after: Vec<String> =
+            steps.iter().filter(|_| random.is(40)).map(|step| step.name.as_str().to_owned()).collect();
+        let mut made =
+            step(&format!("s{index}"), &after.iter().map(String::as_str).collect::<Vec<_>>(), random_kind(random));
+        made.when = match random.below(10) {
+            0 => Some("false".to_owned()),
+            1 => after.first().map(|before| format!("steps.{before}.phase == 'Succeeded'")),
+            _ => None,
+        };
+        made.timeout = random.is(10).then(|| Duration::from_secs(5));
+        steps.push(made);
+    }
+    let mut made = definition(steps);
+    made.on_failure = if random.is(50) { FailurePolicy::Stop } else { FailurePolicy::Continue };
+    made
+}
+
+fn random_kind(random: &mut Random) -> StepKind {
+    let stages = |random: &mut Random| {
+        (0..1 + random.below(3))
+            .map(|index| {
+                let mut stage = stage(&format!("t{index}"), json!({"before": "${previous}"}));
+                stage.task.retry = random_task(random).retry;
+                stage
+            })
+            .collect()
+    };
+    match random.below(10) {
+        0..4 => StepKind::Task(random_task(random)),
+        4..8 => {
+            let items: Vec<usize> = (0..random.below(9)).collect();
+            let reduce = if random.is(30) { Reduce::Task(once(json!("${results}"))) } else { Reduce::Collect };
+            let mut of_items = map(json!(items), reduce);
+            of_items.task = random_task(random);
+            of_items.max_parallel = 1 + u32::try_from(random.below(4)).unwrap();
+            of_items.min_success_percent = [100, 50, 0][random.below(3)];
+            map_step("unused", &[], of_items).kind
+        }
+        8 => StepKind::Pipeline(stages(random)),
+        _ => StepKind::Parallel(
+            (0..1 + random.below(3)).map(|index| branch(&format!("b{index}"), stages(random))).collect(),
+        ),
+    }
+}
+
+fn random_task(random: &mut Random) -> Task {
+    let mut task = once(json!({"run": "${run.id}"}));
+    task.retry.limit = u32::try_from(random.below(3)).unwrap();
+    task
+}
