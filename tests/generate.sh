@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes every generated file from its one source; with --check only says which are stale.
-#   crds/src            -> crds/generated, config/crd/bases, charts/tetrarch-crds/templates
+#   crds/src            -> crds/generated, config/crd/bases, charts/tetrarch-crds/templates, docs/reference
 #   config/rbac         -> charts/tetrarch/files
 #   charts/*/values.yaml -> the table in charts/*/README.md
 #   charts/tetrarch     -> config/manager, config/nats, with the chart's defaults
@@ -47,6 +47,12 @@ generate_crds() {
   done
 }
 
+describe_fields() {
+  mkdir -p "$out/docs/reference"
+  cargo run --locked -p tetrarch-crds --bin crdref -- "$out/docs/reference"
+  sed -i "1i <!-- Generated from crds/src by 'make generate'; do not edit. -->" "$out"/docs/reference/*.md
+}
+
 copy_roles() {
   mkdir -p "$out/charts/tetrarch/files"
   local name
@@ -85,6 +91,7 @@ render_bases() {
 
 generate_all() {
   generate_crds
+  describe_fields
   copy_roles
   render_bases
   tabulate_values
@@ -98,7 +105,7 @@ while IFS= read -r file; do
   cmp -s "$out/$file" "$file" || stale+=("$file")
 done < <(cd "$out" && find . -type f -printf '%P\n' | LC_ALL=C sort)
 # A definition that is no longer generated must not stay behind.
-for file in crds/generated/*.yaml config/crd/bases/*.yaml charts/tetrarch-crds/templates/*.yaml; do
+for file in crds/generated/*.yaml config/crd/bases/*.yaml charts/tetrarch-crds/templates/*.yaml docs/reference/*.md; do
   [[ ! -e $file || -e $out/$file ]] || stale+=("$file")
 done
 
