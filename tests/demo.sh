@@ -28,18 +28,25 @@ if [[ -z ${IMAGE_REGISTRY:-} ]]; then
 fi
 step install "installing the charts tetrarch-crds and tetrarch" tests/install.sh
 
-say "applying $sample"
-before=$(kubectl get workflow "$workflow" -n "$namespace" -o 'jsonpath={.status.run.id}' --ignore-not-found 2>/dev/null || true)
-tests/apply.sh "$sample"
-if grep -q '^loaded tetrarch/licence-agents' "$logs/images-load.log" && [[ -n $before ]]; then
-  # The tag stays the same when the agents are compiled anew, so nothing else would replace them.
-  kubectl delete pods -n "$namespace" -l app.kubernetes.io/component=agent --wait=false
+# generation: of the Workflow's spec, empty while there is none.
+generation() {
+  kubectl get workflows.tetrarch.dev "$workflow" -n "$namespace" -o 'jsonpath={.metadata.generation}' 2>/dev/null || true
+}
+
+before=$(generation)
+step apply "applying $sample" tests/apply.sh "$sample"
+if [[ -n $before ]] && grep -qs '^loaded tetrarch/licence-agents' "$logs/images-load.log"; then
+  # Their tag stays the same when the agents are compiled anew, so nothing else would replace them.
+  step replace-agents "replacing the agents by the newly compiled ones" \
+    kubectl delete pods -n "$namespace" -l app.kubernetes.io/component=agent
 fi
-if [[ -n $before ]]; then
-  say "the Workflow is as it was, so nothing starts by itself: asking for a further run"
-  kubectl tetrarch run "$workflow" -n "$namespace"
+if [[ -n $before && $before == "$(generation)" ]]; then
+  say "the Workflow is as it was and starts nothing by itself: asking for a further run"
+  kubectl tetrarch run "$workflow" -n "$namespace" --watch --timeout 20m
+else
+  say "the Workflow starts with its first apply: following its run"
+  kubectl tetrarch watch "$workflow" -n "$namespace" --timeout 20m
 fi
-kubectl tetrarch watch "$workflow" -n "$namespace"
 
 say "saving the report"
 kubectl tetrarch get run "$workflow" -n "$namespace" --output >"$demo/report.json"
