@@ -172,3 +172,76 @@ impl FromStr for TaskId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Tests of ids: what they refuse, and that every one is a token of a subject.
+
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("a")]
+    #[case("licence-audit-2")]
+    #[case("0")]
+    fn names_are_read(#[case] text: &str) {
+        assert_eq!(text.parse::<Name>().unwrap().as_str(), text);
+    }
+
+    #[rstest]
+    #[case("", "\"\" has 0 characters: write 1 to 63")]
+    #[case(&"x".repeat(64), "has 64 characters: write 1 to 63")]
+    #[case("a.b", "\"a.b\" holds '.': use lower-case letters, digits and -")]
+    #[case("Abc", "holds 'A'")]
+    #[case("a b", "holds ' '")]
+    #[case("a>", "holds '>'")]
+    #[case("a*", "holds '*'")]
+    #[case("a:b", "holds ':'")]
+    #[case("ä", "holds 'ä'")]
+    fn other_texts_are_no_names(#[case] text: &str, #[case] expected: &str) {
+        let error = text.parse::<Name>().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(serde_json::from_value::<Name>(text.into()).is_err());
+    }
+
+    #[rstest]
+    #[case("run-1/classify:17/3", Some(("run-1", "classify:17", 3)))]
+    #[case("run-1/classify", None)]
+    #[case("run-1/classify/x", None)]
+    #[case("run-1/classify/1/2", None)]
+    #[case("run:1/classify/1", None)]
+    fn task_ids_are_read(#[case] text: &str, #[case] expected: Option<(&str, &str, u32)>) {
+        let read = text.parse::<TaskId>().ok();
+        assert_eq!(read.as_ref().map(|id| (id.run.as_str(), id.path.as_str(), id.attempt)), expected);
+        if let Some(id) = read {
+            assert_eq!(id.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_longest_names_make_valid_paths() {
+        let long: Name = "x".repeat(63).parse().unwrap();
+        let paths = [
+            TaskPath::of_step(&long),
+            TaskPath::of_item(&long, usize::MAX),
+            TaskPath::of_reduce(&long),
+            TaskPath::of_stage(&long, &long),
+            TaskPath::of_branch(&long, &long, &long),
+        ];
+        for path in paths {
+            assert_eq!(path.as_str().parse::<TaskPath>().as_ref(), Ok(&path));
+            assert_eq!(path.parts().next(), Some(long.as_str()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_is_one_token_of_a_subject(text in ".{0,70}") {
+            if let Ok(path) = text.parse::<TaskPath>() {
+                prop_assert!(!path.as_str().contains(['.', '*', '>', ' ', '\t']) && !path.as_str().is_empty());
+            }
+        }
+    }
+}

@@ -65,3 +65,35 @@ pub struct ClassLimits {
     #[serde(with = "crate::workflow::definition::millis")]
     pub timeout: Duration,
 }
+
+#[cfg(test)]
+mod tests {
+    //! Tests of the classes: their order, their names, their limits on the wire.
+
+    use super::*;
+
+    #[test]
+    fn classes_are_ordered_from_the_most_urgent() {
+        assert!(Class::ALL.is_sorted());
+        assert_eq!(Class::ALL.map(Class::as_str), ["critical", "high", "normal", "low"]);
+        assert_eq!(Class::default(), Class::Normal);
+    }
+
+    #[test]
+    fn every_class_is_read_from_its_name() {
+        for class in Class::ALL {
+            assert_eq!(class.to_string().parse(), Ok(class));
+            assert_eq!(serde_json::to_value(class).unwrap(), class.as_str());
+        }
+        let unknown = "High".parse::<Class>().unwrap_err();
+        assert_eq!(unknown.to_string(), "\"High\" is no priority class: write critical, high, normal or low");
+    }
+
+    #[test]
+    fn limits_are_milliseconds_on_the_wire() {
+        let limits = ClassLimits { class: Class::High, max_concurrent: 5, timeout: Duration::from_mins(30) };
+        let wire = serde_json::json!({"class": "high", "maxConcurrent": 5, "timeout": 1_800_000});
+        assert_eq!(serde_json::to_value(limits).unwrap(), wire);
+        assert_eq!(serde_json::from_value::<ClassLimits>(wire).unwrap(), limits);
+    }
+}

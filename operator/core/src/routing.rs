@@ -1,4 +1,5 @@
-//! Which pool a task goes to: among the pools that can do it, the least loaded, then the most proficient, then by name.
+//! Which pool a task goes to: among the pools that can do it, those with ready agents, then the least loaded, then the most
+//! proficient, then by name.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,11 +45,66 @@ pub fn choose<'a>(selector: &AgentSelector, candidates: &'a [Candidate]) -> Resu
                 Some((c, proficiency))
             })
             .min_by_key(|(c, proficiency)| {
-                // Load in thousandths of the pool's slots; a pool without a ready agent counts as one slot, so that it is
-                // chosen last but is still chosen when it is the only one.
-                (c.load.saturating_mul(1000) / c.slots.max(1), std::cmp::Reverse(*proficiency), &c.pool)
+                // A pool without a ready agent is chosen last, but it is chosen when no other one can do it: its queue is
+                // what makes it grow. Load is in thousandths of the pool's slots.
+                let load = c.load.saturating_mul(1000) / c.slots.max(1);
+                (c.slots == 0, load, std::cmp::Reverse(*proficiency), &c.pool)
             })
             .map(|(c, _)| c)
             .ok_or_else(|| Error::UnknownCapability(capability.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Tests of routing: one row for each rule, the strongest first.
+
+    use rstest::rstest;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn pool(of: &str, proficiency: u32, slots: u64, load: u64) -> Candidate {
+        Candidate {
+            pool: name(of),
+            capabilities: vec![(name("other"), 100), (name("review"), proficiency)],
+            slots,
+            load,
+        }
+    }
+
+    fn review() -> AgentSelector {
+        AgentSelector::Capability(name("review"))
+    }
+
+    #[rstest]
+    #[case::ready_before_empty([pool("a", 100, 0, 0), pool("b", 1, 1, 9)], "b")]
+    #[case::least_loaded([pool("a", 100, 4, 3), pool("b", 1, 8, 5)], "b")]
+    #[case::queues_count_by_the_size_of_the_pool([pool("a", 50, 1, 2), pool("b", 50, 10, 11)], "b")]
+    #[case::most_proficient([pool("a", 50, 4, 0), pool("b", 90, 2, 0)], "b")]
+    #[case::by_name([pool("b", 50, 4, 0), pool("a", 50, 4, 0)], "a")]
+    #[case::none_is_ready([pool("a", 50, 0, 7), pool("b", 50, 0, 3)], "b")]
+    #[case::huge_numbers([pool("a", 50, 1, u64::MAX), pool("b", 50, u64::MAX, u64::MAX)], "b")]
+    fn a_capability_is_routed(#[case] candidates: [Candidate; 2], #[case] expected: &str) {
+        assert_eq!(choose(&review(), &candidates).map(|chosen| chosen.pool.as_str()), Ok(expected));
+    }
+
+    #[test]
+    fn a_named_pool_is_taken_as_it_is() {
+        let candidates = [pool("a", 50, 4, 0), pool("b", 1, 0, 99)];
+        let chosen = choose(&AgentSelector::Pool(name("b")), &candidates);
+        assert_eq!(chosen.map(|chosen| chosen.pool.as_str()), Ok("b"));
+    }
+
+    #[test]
+    fn what_nobody_can_do_is_told_with_a_remedy() {
+        let candidates = [pool("a", 50, 4, 0)];
+        let unknown = choose(&AgentSelector::Pool(name("z")), &candidates).unwrap_err();
+        assert_eq!(unknown, Error::UnknownPool(name("z")));
+        let unknown = choose(&AgentSelector::Capability(name("sing")), &candidates).unwrap_err();
+        assert!(unknown.to_string().contains("no AgentPool of this Supervisor has the capability"), "{unknown}");
     }
 }

@@ -252,10 +252,12 @@ impl Key<'_> {
 }
 
 fn field_of<'v>(value: &'v Value, field: &str) -> Result<&'v Value, Error> {
+    // Computed keys may be large; messages must not.
+    let told = || if field.len() <= 40 { format!("{field:?}") } else { format!("of {} bytes", field.len()) };
     match value {
         Value::Object(map) => map.get(field).ok_or_else(|| {
-            Error::Evaluation(format!("there is no field {field:?}: test it with has() before reading it"))
+            Error::Evaluation(format!("there is no field {}: test it with has() before reading it", told()))
         }),
-        other => Err(Error::Evaluation(format!("field {field:?} was read of {}", describe(other)))),
+        other => Err(Error::Evaluation(format!("field {} was read of {}", told(), describe(other)))),
     }
 }

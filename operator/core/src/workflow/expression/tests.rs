@@ -91,6 +91,10 @@ fn evaluates(#[case] source: &str, #[case] expected: Value) {
 
 #[rstest]
 #[case("params.zzz", "there is no field \"zzz\": test it with has()")]
+#[case(
+    "params.map['x' + [' '].map(x, '0123456789012345678901234567890123456789')[0]]",
+    "there is no field of 41 bytes: test"
+)]
 #[case("params.text.length", "field \"length\" was read of the string \"añb\"")]
 #[case("params.list[3]", "index 3 is outside of a list of 3")]
 #[case("params.list[-1]", "index -1 is outside")]
@@ -270,7 +274,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 24, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::btree_map(".{0,4}", inner, 0..5).prop_map(|map| Value::from_iter(map)),
+            prop::collection::btree_map(".{0,4}", inner, 0..5).prop_map(Value::from_iter),
         ]
     })
 }

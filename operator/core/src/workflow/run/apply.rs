@@ -95,9 +95,12 @@ impl Fold<'_> {
                 }
                 true
             }
-            _ => {
-                // An earlier owner of the run dispatched it without knowing that the step had ended.
-                if !is_running {
+            task => {
+                // Another owner of the run dispatched it without knowing that the step had ended, or into another pool.
+                let is_elsewhere = task.is_some_and(|task| {
+                    task.attempt == attempt && matches!(&task.status, Status::InFlight(known) if known != pool)
+                });
+                if !is_running || is_elsewhere {
                     self.memo.withdraw(path.clone(), attempt, pool.clone());
                 }
                 false

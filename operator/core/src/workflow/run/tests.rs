@@ -566,6 +566,17 @@ fn a_task_that_an_earlier_owner_dispatched_too_late_is_withdrawn() {
 }
 
 #[test]
+fn an_attempt_that_two_owners_dispatched_into_different_pools_stays_in_the_first() {
+    let mut driver = Driver::started(definition(vec![task_step("a", &[])]));
+    let mut dispatched = |pool| {
+        driver.entry(&Entry::Dispatched { path: "a".parse().unwrap(), attempt: 1, pool: name(pool) });
+        driver.withdrawn.len()
+    };
+    assert_eq!((dispatched("pool"), dispatched("other")), (0, 1));
+    assert_eq!(driver.run.phase(), RunPhase::Running);
+}
+
+#[test]
 fn what_was_handed_out_is_not_repeated_until_reissued() {
     let mut run = Run::accept("w-1".parse().unwrap(), retried(), &BTreeMap::new(), "test".to_owned(), at(0));
     run.apply(&Entry::Run(RunEvent::Started { deadline: at(600) }), at(0));

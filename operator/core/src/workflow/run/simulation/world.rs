@@ -154,7 +154,7 @@ impl World {
             90..97 => self.repeat_an_entry(),
             97..99 => self.withdraw_one(),
             _ if self.random.is(8) => {
-                self.write(Entry::Run(RunEvent::CancelRequested { cause: "somebody".to_owned() }))
+                self.write(Entry::Run(RunEvent::CancelRequested { cause: "somebody".to_owned() }));
             }
             _ => {}
         }
@@ -305,7 +305,7 @@ fn random_definition(random: &mut Random) -> Definition {
 
 fn random_kind(random: &mut Random) -> StepKind {
     let stages = |random: &mut Random| {
-        (0..1 + random.below(3))
+        (0..=random.below(3))
             .map(|index| {
                 let mut stage = stage(&format!("t{index}"), json!({"before": "${previous}"}));
                 stage.task.retry = random_task(random).retry;
@@ -326,7 +326,7 @@ fn random_kind(random: &mut Random) -> StepKind {
         }
         8 => StepKind::Pipeline(stages(random)),
         _ => StepKind::Parallel(
-            (0..1 + random.below(3)).map(|index| branch(&format!("b{index}"), stages(random))).collect(),
+            (0..=random.below(3)).map(|index| branch(&format!("b{index}"), stages(random))).collect(),
         ),
     }
 }
