@@ -1,3 +1,53 @@
-//! Entry point.
+//! The kubectl plugin: the hierarchy, runs, and what people ask of them.
 
-fn main() {}
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Args, Command},
+    command::{ask, follow, show, version},
+    exit::Exit,
+    failure::Error,
+};
+
+mod args;
+mod cluster;
+mod command;
+mod exit;
+mod failure;
+mod pod;
+mod request;
+mod screen;
+mod view;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match dispatch(&args).await {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // Nobody is left to tell when the standard error is closed.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            error.exit().into()
+        }
+    }
+}
+
+async fn dispatch(args: &Args) -> Result<Exit, Error> {
+    // Several TLS stacks could be linked in; the first one installed stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Command::Version(asked) = &args.command {
+        return version::version(&args.access, asked).await;
+    }
+    let cluster = cluster::connect(&args.access).await?;
+    match &args.command {
+        Command::Tree(asked) => show::tree(&cluster, asked).await,
+        Command::Get(asked) => show::get(&cluster, asked).await,
+        Command::Journal(asked) => show::journal(&cluster, asked).await,
+        Command::Run(asked) => ask::run(&cluster, asked).await,
+        Command::Watch(asked) => follow::watch(&cluster, asked).await,
+        Command::Cancel(asked) => ask::cancel(&cluster, asked).await,
+        Command::Version(asked) => version::version(&args.access, asked).await,
+    }
+}

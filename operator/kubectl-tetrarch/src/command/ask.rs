@@ -1,0 +1,47 @@
+//! `run` and `cancel`: asking for something, and waiting for it when wanted.
+
+use jiff::Timestamp;
+
+use crate::{
+    args::{Cancel, Run},
+    cluster::Cluster,
+    command::follow::{self, Show, Wanted},
+    exit::Exit,
+    failure::Error,
+    request,
+    screen::Screen,
+};
+
+/// Asks for a run and prints its id.
+pub async fn run(cluster: &Cluster, args: &Run) -> Result<Exit, Error> {
+    let workflow = cluster.workflow(&args.workflow).await?;
+    let id = args.id.clone().unwrap_or_else(|| request::id_at(Timestamp::now()));
+    let request = request::run(&workflow, &id, &args.param).map_err(Error::Request)?;
+    cluster.annotate(&workflow, &request.annotations).await?;
+    Screen::stdout().print(&format!("{}\n", request.run))?;
+    if !args.wait && !args.watch {
+        return Ok(Exit::Success);
+    }
+    let show = if args.watch { Show::Progress } else { Show::Nothing };
+    let ended = follow::until_final(cluster, &args.workflow, &Wanted::Run(request.run), show, args.timeout).await?;
+    Ok(Exit::of(ended.phase))
+}
+
+/// Asks to cancel a run.
+pub async fn cancel(cluster: &Cluster, args: &Cancel) -> Result<Exit, Error> {
+    let workflow = cluster.workflow(&args.workflow).await?;
+    let request = request::cancel(&workflow, args.run.as_deref()).map_err(Error::Request)?;
+    cluster.annotate(&workflow, &request.annotations).await?;
+    if !args.wait {
+        Screen::stdout().print(&format!("{} is to be cancelled\n", request.run))?;
+        return Ok(Exit::Success);
+    }
+    let wanted = Wanted::Run(request.run);
+    let ended = follow::until_final(cluster, &args.workflow, &wanted, Show::Nothing, Some(args.timeout)).await?;
+    Screen::stdout().print(&format!("{} ended: {:?}\n", ended.id, ended.phase))?;
+    Ok(match Exit::of(ended.phase) {
+        Exit::Cancelled => Exit::Success,
+        Exit::Success => Exit::Failure,
+        other => other,
+    })
+}

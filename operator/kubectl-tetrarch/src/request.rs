@@ -1,0 +1,141 @@
+//! Requests of people: what is written on a Workflow object, checked before it is sent.
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use serde_json::{Map, Value, json};
+use tetrarch_core::id::RunId;
+use tetrarch_crds::{Workflow, workflow::RunStatus};
+use tetrarch_plan::names;
+
+use crate::exit::is_final;
+
+/// A request and the run it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Id of the run.
+    pub run: String,
+    /// The annotations to set.
+    pub annotations: Value,
+}
+
+/// Id of a request that was not named: the time, so that ids sort as they came.
+pub fn id_at(now: Timestamp) -> String {
+    now.strftime("%Y%m%d-%H%M%S-%3f").to_string().replace('.', "")
+}
+
+/// Asks for a run.
+pub fn run(workflow: &Workflow, id: &str, params: &[String]) -> Result<Request, String> {
+    let values = parameters(workflow, params)?;
+    let run = names::requested_run(&workflow.name_any(), &workflow.uid().unwrap_or_default(), id);
+    run.parse::<RunId>().map_err(|error| format!("--id {id:?} makes no run id: {error}"))?;
+    let known = latest(workflow).is_some_and(|latest| latest.id == run);
+    if known || workflow.annotations().get(names::ANNOTATION_RUN).is_some_and(|last| last == id) {
+        return Err(format!("the run {run:?} has been asked for already: choose another --id, or leave it out"));
+    }
+    let parameters = if values.is_empty() { Value::Null } else { Value::from(Value::Object(values).to_string()) };
+    Ok(Request { run, annotations: json!({names::ANNOTATION_RUN: id, names::ANNOTATION_RUN_PARAMETERS: parameters}) })
+}
+
+/// Asks to cancel a run, the latest one unless another is named.
+pub fn cancel(workflow: &Workflow, run: Option<&str>) -> Result<Request, String> {
+    let name = workflow.name_any();
+    let latest = latest(workflow);
+    let run = match (run, latest) {
+        (Some(run), _) => run.to_owned(),
+        (None, Some(latest)) => latest.id.clone(),
+        (None, None) => return Err(format!("the Workflow {name:?} has no run to cancel")),
+    };
+    if let Some(latest) = latest.filter(|latest| latest.id == run && is_final(latest.phase)) {
+        return Err(format!("the run {run:?} has ended already: {:?}", latest.phase));
+    }
+    Ok(Request { annotations: json!({names::ANNOTATION_CANCEL: run}), run })
+}
+
+/// The latest run of a Workflow.
+pub fn latest(workflow: &Workflow) -> Option<&RunStatus> {
+    workflow.status.as_ref()?.run.as_ref()
+}
+
+fn parameters(workflow: &Workflow, params: &[String]) -> Result<Map<String, Value>, String> {
+    let mut values = Map::new();
+    for param in params {
+        if param.trim_start().starts_with('{') {
+            let object = serde_json::from_str::<Map<String, Value>>(param);
+            values.extend(object.map_err(|error| format!("--param {param:?} is no JSON object: {error}"))?);
+        } else {
+            let (name, text) = param
+                .split_once('=')
+                .ok_or_else(|| format!("--param {param:?} has no value: write name=value or a JSON object"))?;
+            let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+            values.insert(name.to_owned(), value);
+        }
+    }
+    let declared = &workflow.spec.parameters;
+    let known = || declared.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = values.keys().find(|name| !declared.iter().any(|parameter| parameter.name == **name)) {
+        let known = if declared.is_empty() { "it has none".to_owned() } else { format!("write one of {}", known()) };
+        return Err(format!("the Workflow has no parameter {unknown:?}: {known}"));
+    }
+    let missing = declared.iter().find(|parameter| parameter.value.is_none() && !values.contains_key(&parameter.name));
+    if let Some(missing) = missing {
+        return Err(format!("the parameter {0:?} has no default value: add --param {0}=VALUE", missing.name));
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workflow(status: &Value) -> Workflow {
+        serde_json::from_value(json!({
+            "apiVersion": "tetrarch.dev/v1alpha1", "kind": "Workflow",
+            "metadata": {"name": "audit", "namespace": "compliance", "uid": "0a1b2c3d"},
+            "spec": {"steps": [], "parameters": [{"name": "limit", "value": 5}, {"name": "tree"}]},
+            "status": status
+        }))
+        .unwrap()
+    }
+
+    fn params(list: &[&str]) -> Vec<String> {
+        list.iter().map(|param| (*param).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_request_names_its_run_and_carries_the_values() {
+        let request = run(&workflow(&json!({})), "nightly", &params(&["tree=main", "limit=7"])).unwrap();
+        assert_eq!(request.run, "audit-0a1b2-nightly");
+        assert_eq!(request.annotations["tetrarch.dev/run"], "nightly");
+        let values: Value =
+            serde_json::from_str(request.annotations["tetrarch.dev/run-parameters"].as_str().unwrap()).unwrap();
+        assert_eq!(values, json!({"tree": "main", "limit": 7}));
+    }
+
+    #[rstest::rstest]
+    #[case("x", &["tree=a", "size=1"], "write one of limit, tree")]
+    #[case("x", &[], "add --param tree=VALUE")]
+    #[case("x", &["tree"], "write name=value")]
+    #[case("Nightly!", &["tree=a"], "makes no run id")]
+    #[case("seen", &["tree=a"], "asked for already")]
+    fn a_senseless_request_is_refused_with_the_remedy(#[case] id: &str, #[case] list: &[&str], #[case] remedy: &str) {
+        let seen = workflow(&json!({"run": {"id": "audit-0a1b2-seen", "phase": "Running"}}));
+        let error = run(&seen, id, &params(list)).unwrap_err();
+        assert!(error.contains(remedy), "{error}");
+    }
+
+    #[test]
+    fn what_has_ended_is_not_cancelled() {
+        let ended = workflow(&json!({"run": {"id": "audit-0a1b2-g1", "phase": "Succeeded"}}));
+        assert!(cancel(&ended, None).unwrap_err().contains("ended already: Succeeded"));
+        let going = workflow(&json!({"run": {"id": "audit-0a1b2-g1", "phase": "Running"}}));
+        assert_eq!(cancel(&going, None).unwrap().annotations, json!({"tetrarch.dev/cancel": "audit-0a1b2-g1"}));
+        assert!(cancel(&workflow(&json!({})), None).unwrap_err().contains("no run to cancel"));
+    }
+
+    #[test]
+    fn ids_made_from_the_time_are_valid_and_in_order() {
+        let at = |millis| id_at(Timestamp::from_millisecond(millis).unwrap());
+        assert_eq!(at(1_795_255_200_123), "20261121-100000-123");
+        assert!(at(1_795_255_200_123) < at(1_795_255_200_124));
+    }
+}

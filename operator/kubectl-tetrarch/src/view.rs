@@ -1,0 +1,12 @@
+//! What people see: objects in, text out. Nothing here asks a cluster or a clock.
+
+pub mod hierarchy;
+pub mod list;
+pub mod run;
+pub mod style;
+pub mod table;
+pub mod time;
+pub mod tree;
+
+#[cfg(test)]
+mod tests;

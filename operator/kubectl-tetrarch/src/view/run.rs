@@ -1,0 +1,173 @@
+//! A run: a header block and a tree of its steps, and what changed from one state to the next.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use tetrarch_crds::{
+    Workflow,
+    workflow::{RunPhase, RunStatus, Step, StepStatus},
+};
+
+use crate::view::{
+    hierarchy,
+    style::{Style, Tone, phase_mark},
+    table::Cell,
+    time,
+    tree::{self, Node},
+};
+
+/// Renders a Workflow with its latest run.
+pub fn render(workflow: &Workflow, wide: bool, now: Timestamp, style: Style) -> String {
+    let mut text = header(workflow, now, style);
+    text.push('\n');
+    text.push_str(&steps(workflow, wide, now, style));
+    text
+}
+
+fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let shown: String = value.chars().take(style.width.unwrap_or(usize::MAX).saturating_sub(14)).collect();
+        let _ = writeln!(text, "{:<13} {}", format!("{name}:"), shown);
+    };
+    let status = workflow.status.clone().unwrap_or_default();
+    line("Name", &workflow.name_any());
+    line("Namespace", &workflow.namespace().unwrap_or_default());
+    let written = workflow.spec.supervisor_ref.as_ref().map(|reference| reference.name.clone());
+    line("Supervisor", &status.supervisor.or(written).unwrap_or_else(|| "default".to_owned()));
+    line("Priority", &format!("{:?}", workflow.spec.priority).to_lowercase());
+    if let Some(message) = hierarchy::message(&status.conditions) {
+        line("Condition", &message);
+    }
+    let Some(run) = &status.run else {
+        line("Run", "none yet: ask for one with `kubectl tetrarch run`");
+        return text;
+    };
+    line("Run", &run.id);
+    let mark = phase_mark(run.phase);
+    line("Phase", &style.paint(mark.tone, &format!("{} {:?}", mark.icon, run.phase)));
+    if let Some(message) = &run.message {
+        line("Message", message);
+    }
+    if let Some(started) = &run.started_at {
+        line("Started", &format!("{} ({} ago)", time::moment(started), time::age(Some(started), now)));
+    }
+    if let Some(finished) = &run.finished_at {
+        line("Finished", &format!("{} ({} ago)", time::moment(finished), time::age(Some(finished), now)));
+    }
+    if run.started_at.is_some() {
+        line("Duration", &time::span(run.started_at.as_ref(), run.finished_at.as_ref(), now));
+    }
+    line("Progress", run.progress.as_deref().unwrap_or("0"));
+    text
+}
+
+/// The tree of the steps. Steps that the run does not know yet are drawn from the definition.
+fn steps(workflow: &Workflow, wide: bool, now: Timestamp, style: Style) -> String {
+    let run = workflow.status.as_ref().and_then(|status| status.run.as_ref());
+    let mut headings = vec!["STEP", "KIND", "TASKS", "RETRIES", "DURATION"];
+    if wide {
+        headings.extend(["AFTER", "STARTED", "FINISHED"]);
+    }
+    headings.push("MESSAGE");
+    let children = workflow.spec.steps.iter().map(|step| {
+        let known = run.and_then(|run| run.steps.iter().find(|found| found.name == step.name));
+        node(step, &known.cloned().unwrap_or_else(|| pending(step)), wide, now)
+    });
+    let root = Node {
+        mark: Some(phase_mark(run.map_or(RunPhase::Pending, |run| run.phase))),
+        title: Cell::toned(Tone::Strong, workflow.name_any()),
+        cells: Vec::new(),
+        children: children.collect(),
+    };
+    tree::render(&headings, &[root], style)
+}
+
+fn pending(step: &Step) -> StepStatus {
+    StepStatus { name: step.name.clone(), kind: kind(step).to_owned(), ..StepStatus::default() }
+}
+
+fn kind(step: &Step) -> &'static str {
+    if step.map.is_some() {
+        "map"
+    } else if step.parallel.is_some() {
+        "parallel"
+    } else if step.pipeline.is_some() {
+        "pipeline"
+    } else {
+        "task"
+    }
+}
+
+fn node(step: &Step, status: &StepStatus, wide: bool, now: Timestamp) -> Node {
+    let mark = phase_mark(status.phase);
+    let retries = if status.retries > 0 { status.retries.to_string() } else { String::new() };
+    let mut cells = vec![
+        Cell::from(status.kind.clone()),
+        tasks(status),
+        Cell::from(retries),
+        Cell::from(time::span(status.started_at.as_ref(), status.finished_at.as_ref(), now)),
+    ];
+    if wide {
+        cells.push(Cell::from(step.after.join(",")));
+        cells.push(Cell::from(status.started_at.as_ref().map(time::moment).unwrap_or_default()));
+        cells.push(Cell::from(status.finished_at.as_ref().map(time::moment).unwrap_or_default()));
+    }
+    let message = status.message.clone().or_else(|| (status.phase == RunPhase::Skipped).then(|| "skipped".to_owned()));
+    cells.push(Cell::toned(mark.tone, message.unwrap_or_default()));
+    Node { mark: Some(mark), title: Cell::from(status.name.clone()), cells, children: Vec::new() }
+}
+
+/// `120/370`, and how many failed.
+fn tasks(status: &StepStatus) -> Cell {
+    if status.tasks == 0 {
+        return Cell::default();
+    }
+    let cell = Cell::from(format!("{}/{}", status.succeeded, status.tasks));
+    if status.failed > 0 { cell.then(Tone::Bad, format!(" {} failed", status.failed)) } else { cell }
+}
+
+/// One line for each thing that changed from one state of a run to the next.
+pub fn changes(before: Option<&RunStatus>, after: &RunStatus, now: Timestamp) -> Vec<String> {
+    let before = before.filter(|before| before.id == after.id);
+    let mut lines = Vec::new();
+    for step in &after.steps {
+        let old = before.and_then(|before| before.steps.iter().find(|old| old.name == step.name));
+        let changed = old.map_or(step.phase != RunPhase::Pending, |old| {
+            (old.phase, old.succeeded, old.failed, old.retries)
+                != (step.phase, step.succeeded, step.failed, step.retries)
+        });
+        if changed {
+            lines.push(step_line(step, now));
+        }
+    }
+    let run_changed = before.is_none_or(|before| before.phase != after.phase || before.message != after.message);
+    if run_changed {
+        let told = after.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+        let progress = after.progress.as_ref().map(|progress| format!(" {progress}")).unwrap_or_default();
+        lines.push(format!("{} {} {:?}{progress}{told}", phase_mark(after.phase).icon, after.id, after.phase));
+    }
+    lines
+}
+
+fn step_line(step: &StepStatus, now: Timestamp) -> String {
+    let mut line = format!("{} {} {:?}", phase_mark(step.phase).icon, step.name, step.phase);
+    if step.tasks > 0 {
+        let _ = write!(line, " {}/{}", step.succeeded, step.tasks);
+    }
+    if step.failed > 0 {
+        let _ = write!(line, ", {} failed", step.failed);
+    }
+    if step.retries > 0 {
+        let _ = write!(line, ", {} retries", step.retries);
+    }
+    let took = time::span(step.started_at.as_ref(), step.finished_at.as_ref(), now);
+    if step.finished_at.is_some() && !took.is_empty() {
+        let _ = write!(line, " in {took}");
+    }
+    if let Some(message) = &step.message {
+        let _ = write!(line, ": {message}");
+    }
+    line
+}
