@@ -17,11 +17,18 @@ pub struct Entry {
     pub value: Bytes,
     /// Sequence of the write, for [`Bus::put_if`].
     pub revision: u64,
+    /// Whether it is a mark of deletion, without a value.
+    pub is_deleted: bool,
 }
 
 impl Bus {
     /// The value of a key, if it has one.
     pub async fn get(&self, bucket: &str, key: &str) -> Result<Option<Entry>, Error> {
+        Ok(self.get_any(bucket, key).await?.filter(|entry| !entry.is_deleted))
+    }
+
+    /// The last entry of a key, also when it says that the key is deleted: its revision is what [`Bus::put_if`] needs to set it again.
+    pub async fn get_any(&self, bucket: &str, key: &str) -> Result<Option<Entry>, Error> {
         let subject = format!("$JS.API.DIRECT.GET.KV_{bucket}.{}", subject(bucket, key));
         let request = Request::new().payload(Bytes::new()).timeout(Some(REQUEST_TIMEOUT));
         let reply = self.client().send_request(subject, request).await.map_err(|e| match e.kind() {
@@ -33,14 +40,12 @@ impl Bus {
             return Ok(None);
         }
         let header = |name: &str| reply.headers.as_ref().and_then(|headers| headers.get(name)).map(|v| v.as_str());
-        if header("KV-Operation").is_some() {
-            return Ok(None);
-        }
+        let is_deleted = header("KV-Operation").is_some();
         let revision = header("Nats-Sequence").and_then(|text| text.parse().ok()).ok_or_else(|| Error::Refused {
             subject: format!("{bucket}/{key}"),
             reason: reply.description.clone().unwrap_or_else(|| "unreadable answer".to_owned()),
         })?;
-        Ok(Some(Entry { value: reply.payload, revision }))
+        Ok(Some(Entry { value: reply.payload, revision, is_deleted }))
     }
 
     /// Sets a value whatever it was; its new revision.

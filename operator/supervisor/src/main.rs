@@ -1,3 +1,135 @@
 //! Entry point of the supervisor runtime.
 
-fn main() {}
+use std::{io::Write as _, net::SocketAddr, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use tetrarch_core::id::{Name, RunId};
+use tetrarch_supervisor::{Options, inspect};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Runtime of a Supervisor: accepts runs of Workflows, drives them, and reports on them.
+#[derive(Debug, Parser)]
+#[command(name = "tetrarch-supervisor", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    bus: BusArguments,
+    /// Name of the Supervisor.
+    #[arg(long, env = "TETRARCH_SUPERVISOR", global = true, default_value = "default")]
+    supervisor: Name,
+    /// Which log lines are written, such as `info` or `tetrarch_supervisor=debug`.
+    #[arg(long, env = "TETRARCH_LOG", global = true, default_value = "info")]
+    log: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct BusArguments {
+    /// Address of the bus: `tls://host:4222`, or `nats://host:4222` without encryption.
+    #[arg(long, env = "TETRARCH_BUS_URL", global = true, default_value = "nats://127.0.0.1:4222")]
+    bus_url: String,
+    /// File with the credentials for the bus.
+    #[arg(long, env = "TETRARCH_BUS_CREDENTIALS", global = true)]
+    bus_credentials: Option<PathBuf>,
+    /// File with the authority of the bus's certificate.
+    #[arg(long, env = "TETRARCH_BUS_CA", global = true)]
+    bus_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Accepts and drives runs until it is told to stop.
+    Serve {
+        /// Name of this replica: the pod's name.
+        #[arg(long, env = "POD_NAME")]
+        replica: String,
+        /// The Domain, for the log.
+        #[arg(long, env = "TETRARCH_DOMAIN", default_value = "")]
+        domain: String,
+        /// Where /healthz, /readyz and /metrics are answered.
+        #[arg(long, env = "TETRARCH_HTTP_ADDR", default_value = "0.0.0.0:9090")]
+        http: SocketAddr,
+    },
+    /// Prints the journal of a run, one JSON object for each message.
+    Journal {
+        /// The run.
+        run: RunId,
+    },
+    /// Prints the output of a run as JSON.
+    Output {
+        /// The run.
+        run: RunId,
+    },
+    /// Lists the runs.
+    Runs,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_new(&arguments.log).context("TETRARCH_LOG is no log filter, such as `info`")?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    let bus = tetrarch_bus::Options {
+        url: arguments.bus.bus_url,
+        credentials: arguments.bus.bus_credentials,
+        ca: arguments.bus.bus_ca,
+        name: format!("supervisor {}", arguments.supervisor),
+        inbox_prefix: None,
+    };
+    let supervisor = arguments.supervisor;
+    match arguments.command {
+        Command::Serve { replica, domain, http } => {
+            log.json().flatten_event(true).init();
+            tracing::info!(%supervisor, replica, domain, version = env!("CARGO_PKG_VERSION"), "supervisor starts");
+            serve(Options { http: Some(http), ..Options::new(bus, supervisor, replica) }).await
+        }
+        Command::Journal { run } => {
+            log.with_writer(std::io::stderr).init();
+            let bus = tetrarch_bus::connect(&bus).await?;
+            let lines = inspect::read_journal(&bus, &supervisor, &run).await?;
+            print(lines.iter().map(ToString::to_string))
+        }
+        Command::Output { run } => {
+            log.with_writer(std::io::stderr).init();
+            let bus = tetrarch_bus::connect(&bus).await?;
+            print([inspect::read_output(&bus, &supervisor, &run).await?.to_string()])
+        }
+        Command::Runs => {
+            log.with_writer(std::io::stderr).init();
+            let bus = tetrarch_bus::connect(&bus).await?;
+            let runs = inspect::list_runs(&bus, &supervisor).await?;
+            let width = runs.iter().map(|run| run.run.as_str().len()).max().unwrap_or(3);
+            let head = format!("{:width$}  {:14}  {:>8}  {:20}  MESSAGE", "RUN", "PHASE", "STEPS", "ACCEPTED");
+            print(std::iter::once(head).chain(runs.iter().map(|run| {
+                let steps = format!("{}/{}", run.progress.0, run.progress.1);
+                let accepted = run.accepted_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let message = run.message.as_deref().unwrap_or_default();
+                format!("{:width$}  {:14}  {steps:>8}  {accepted:20}  {message}", run.run.as_str(), run.phase)
+            })))
+        }
+    }
+}
+
+async fn serve(options: Options) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut replica = tetrarch_supervisor::start(options).await?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to stop"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+        () = replica.failed() => anyhow::bail!("a part of the supervisor ended; starting anew"),
+    }
+    replica.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn print(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,339 @@
+//! The one task that holds the state of all runs: folds the journal, decides what is due, and hands it out to the writers.
+//!
+//! Nothing in here waits for the bus. What is handed out comes back as a journal entry, or as a refusal after which the run lists again
+//! what the journal does not show as done ([`Run::reissue`](tetrarch_core::workflow::run::Run::reissue)).
+
+mod act;
+mod admit;
+mod fold;
+mod queues;
+mod retain;
+mod runs;
+mod summarize;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tetrarch_core::id::{Name, RunId};
+use tetrarch_protocol::snapshot::{SupervisorSnapshot, WorkflowSnapshot};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{queues::Queues, runs::Runs};
+use crate::{
+    config, consumers,
+    http::Progress,
+    janitor::{Job, Removed},
+    journal,
+    leases::{Held, partition},
+    loads::{Beat, Loads},
+    metrics::Metrics,
+    report::Report,
+    writer::{Done, Request},
+};
+
+/// Entries that are folded before it is decided what to do.
+const FOLD_AT_ONCE: usize = 1024;
+
+/// Longest sleep without anything to do.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Where the driver learns from.
+pub struct Inputs {
+    pub journal: mpsc::Receiver<journal::Event>,
+    pub config: mpsc::Receiver<config::Event>,
+    pub beats: mpsc::Receiver<Beat>,
+    pub held: watch::Receiver<Held>,
+    pub done: mpsc::UnboundedReceiver<Done>,
+    pub removed: mpsc::UnboundedReceiver<Removed>,
+    /// Report keys that somebody else wrote.
+    pub overtaken: mpsc::UnboundedReceiver<String>,
+}
+
+/// Who does what the driver decides.
+pub struct Outputs {
+    pub requests: mpsc::Sender<Request>,
+    pub jobs: mpsc::Sender<Job>,
+    pub reports: mpsc::Sender<Report>,
+    pub wanted: watch::Sender<Option<consumers::Wanted>>,
+    pub metrics: Metrics,
+    pub progress: Arc<Progress>,
+}
+
+/// What is configured.
+#[derive(Default)]
+struct Config {
+    supervisor: Option<SupervisorSnapshot>,
+    workflows: BTreeMap<Name, WorkflowSnapshot>,
+    /// While everything is told anew: the Workflows told so far.
+    told: Option<BTreeSet<Name>>,
+}
+
+/// A wanted run that is not accepted yet.
+struct Wanted {
+    workflow: Name,
+    /// Why it could not be accepted.
+    refusal: Option<String>,
+    /// When to try again; none while a try is under way.
+    retry_at: Option<Timestamp>,
+}
+
+/// What has changed and is to be looked at before the driver rests.
+#[derive(Default)]
+struct Changed {
+    /// Runs that may have something to do.
+    runs: BTreeSet<RunId>,
+    /// What is wanted, or who is responsible for it.
+    wants: bool,
+    /// Places in the classes.
+    places: bool,
+    /// Finished runs.
+    finished: bool,
+    /// The pools, or who makes their consumers.
+    consumers: bool,
+    /// Workflows whose summary may differ.
+    summaries: BTreeSet<Name>,
+    /// The report on the load may differ.
+    load: bool,
+}
+
+/// The state of all runs of a Supervisor.
+pub struct Driver {
+    supervisor: Name,
+    outputs: Outputs,
+    config: Config,
+    runs: Runs,
+    wanted: BTreeMap<RunId, Wanted>,
+    queues: Queues,
+    loads: Loads,
+    held: Held,
+    is_caught_up: bool,
+    is_configured: bool,
+    last_sequence: u64,
+    changed: Changed,
+    wakes: BTreeSet<(Timestamp, RunId)>,
+    /// What was last reported under each key.
+    reported: BTreeMap<String, Bytes>,
+    requests: Vec<Request>,
+    jobs: Vec<Job>,
+}
+
+impl Driver {
+    /// A driver that knows nothing yet.
+    pub fn new(supervisor: Name, outputs: Outputs) -> Self {
+        Self {
+            supervisor,
+            outputs,
+            config: Config::default(),
+            runs: Runs::default(),
+            wanted: BTreeMap::new(),
+            queues: Queues::default(),
+            loads: Loads::default(),
+            held: Held::new(),
+            is_caught_up: false,
+            is_configured: false,
+            last_sequence: 0,
+            changed: Changed::default(),
+            wakes: BTreeSet::new(),
+            reported: BTreeMap::new(),
+            requests: Vec::new(),
+            jobs: Vec::new(),
+        }
+    }
+
+    /// Drives until it is told to stop.
+    pub async fn run(mut self, mut inputs: Inputs, report_every: Duration, stop: CancellationToken) {
+        let mut entries = Vec::with_capacity(FOLD_AT_ONCE);
+        let mut ticks = tokio::time::interval(report_every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let wake = self.next_wake();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                read = inputs.journal.recv_many(&mut entries, FOLD_AT_ONCE) => if read == 0 { break },
+                Some(event) = inputs.config.recv() => self.observe_config(event),
+                Some(done) = inputs.done.recv() => self.observe_done(done),
+                Some(removed) = inputs.removed.recv() => self.observe_removed(removed),
+                Some(beat) = inputs.beats.recv() => self.observe_beat(beat),
+                Some(key) = inputs.overtaken.recv() => self.observe_overtaken(&key),
+                Ok(()) = inputs.held.changed() => {
+                    let held = inputs.held.borrow_and_update().clone();
+                    self.observe_held(held);
+                }
+                () = tokio::time::sleep(wake) => {}
+                _ = ticks.tick() => self.report(),
+            }
+            while let Ok(done) = inputs.done.try_recv() {
+                self.observe_done(done);
+            }
+            for event in entries.drain(..) {
+                self.observe_journal(event);
+            }
+            self.decide();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                is_open = self.hand_out() => if !is_open { break },
+            }
+        }
+        tracing::debug!("the driver stops");
+    }
+
+    /// Decides everything that is due.
+    fn decide(&mut self) {
+        if !self.is_caught_up || !self.is_configured {
+            return;
+        }
+        let now = Timestamp::now();
+        self.wake(now);
+        if std::mem::take(&mut self.changed.consumers) {
+            self.want_consumers();
+        }
+        if std::mem::take(&mut self.changed.wants) {
+            self.accept_wanted(now);
+            self.cancel_unwanted();
+        }
+        if std::mem::take(&mut self.changed.places) {
+            self.start_waiting(now);
+        }
+        for run in std::mem::take(&mut self.changed.runs) {
+            self.act(&run, now);
+        }
+        if std::mem::take(&mut self.changed.finished) {
+            self.retain();
+        }
+    }
+
+    /// Hands out what was decided; false when nobody takes it any more.
+    async fn hand_out(&mut self) -> bool {
+        for request in self.requests.drain(..) {
+            if self.outputs.requests.send(request).await.is_err() {
+                return false;
+            }
+        }
+        for job in self.jobs.drain(..) {
+            if self.outputs.jobs.send(job).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether this replica acts on the run.
+    fn owns(&self, run: &RunId) -> bool {
+        self.held.contains(&partition(run))
+    }
+
+    /// Whether this replica does what concerns the Supervisor as a whole.
+    fn leads(&self) -> bool {
+        self.held.contains(&0)
+    }
+
+    fn next_wake(&self) -> Duration {
+        let due = self.wakes.first().map(|(at, _)| *at);
+        let wanted = self.wanted.values().filter_map(|wanted| wanted.retry_at).min();
+        let Some(at) = due.into_iter().chain(wanted).min() else { return IDLE };
+        Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default().min(IDLE)
+    }
+
+    /// Notes the runs whose time has come.
+    fn wake(&mut self, now: Timestamp) {
+        while let Some((at, run)) = self.wakes.first().cloned()
+            && at <= now
+        {
+            self.wakes.pop_first();
+            if let Some(slot) = self.runs.get_mut(&run) {
+                slot.wake = None;
+            }
+            self.changed.runs.insert(run);
+        }
+        if self.wanted.values().any(|wanted| wanted.retry_at.is_some_and(|at| at <= now)) {
+            self.changed.wants = true;
+        }
+    }
+
+    fn observe_beat(&mut self, beat: Beat) {
+        let now = Instant::now();
+        self.loads.observe(beat, now);
+        self.queues.observe_loads(self.loads.sum(now));
+        self.changed.load = true;
+    }
+
+    fn observe_config(&mut self, event: config::Event) {
+        match event {
+            config::Event::Restarted => self.config.told = Some(BTreeSet::new()),
+            config::Event::Supervisor(snapshot) => {
+                self.queues.configure(&snapshot.pools);
+                self.config.supervisor = Some(*snapshot);
+                self.changed.places = true;
+                self.changed.consumers = true;
+                self.changed.load = true;
+                self.changed.runs.extend(self.runs.waiting_for_pools());
+            }
+            config::Event::Workflow(name, snapshot) => {
+                if let Some(told) = &mut self.config.told {
+                    told.insert(name.clone());
+                }
+                self.config.workflows.insert(name, *snapshot);
+            }
+            config::Event::Removed(name) => {
+                self.config.workflows.remove(&name);
+            }
+            config::Event::Synced => {
+                if let Some(told) = self.config.told.take() {
+                    self.config.workflows.retain(|name, _| told.contains(name));
+                }
+                self.is_configured = true;
+                self.outputs.progress.is_configured.store(true, Ordering::Relaxed);
+            }
+        }
+        self.changed.wants = true;
+        self.changed.finished = true;
+    }
+
+    fn observe_held(&mut self, held: Held) {
+        let gained: Held = held.difference(&self.held).copied().collect();
+        let lost: Held = self.held.difference(&held).copied().collect();
+        self.held = held;
+        self.outputs.metrics.set_partitions(self.held.len());
+        for (run, slot) in self.runs.iter_mut() {
+            let partition = partition(run);
+            if lost.contains(&partition) {
+                slot.forget_plans();
+            }
+            if gained.contains(&partition) {
+                slot.must_reissue = true;
+                self.changed.runs.insert(run.clone());
+                self.changed.summaries.insert(slot.run.definition().workflow.clone());
+            }
+        }
+        self.jobs.extend(self.runs.take_expired(&gained).into_iter().map(Job::Run));
+        if !gained.is_empty() {
+            // What was reported under these keys is not known any more: another replica was responsible.
+            self.reported.clear();
+        }
+        self.wanted.retain(|run, _| self.held.contains(&partition(run)));
+        self.changed.wants = true;
+        self.changed.places = true;
+        self.changed.finished = true;
+        self.changed.consumers = true;
+        self.changed.load = true;
+    }
+
+    fn observe_overtaken(&mut self, key: &str) {
+        self.reported.remove(key);
+        match key.rsplit_once('.').map(|(kind, name)| (kind.starts_with("workflow."), name.parse::<Name>())) {
+            Some((true, Ok(workflow))) => {
+                self.changed.summaries.insert(workflow);
+            }
+            _ => self.changed.load = true,
+        }
+    }
+}

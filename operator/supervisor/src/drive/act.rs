@@ -1,0 +1,220 @@
+//! Carries out what a run says is due: routes its tasks, appends its events, withdraws what is of no use any more.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tetrarch_bus::write::{self, Written};
+use tetrarch_core::{
+    id::{RunId, TaskId},
+    workflow::run::Action,
+};
+use tetrarch_protocol::subject::Subject;
+
+use super::{
+    Driver,
+    runs::{Attempt, Slot},
+};
+use crate::{
+    janitor::{Job, Removed},
+    metrics::Refusal,
+    writer::{Dispatch, Done, Failure, Key, Request},
+};
+
+/// Pause after another replica was faster, until the journal shows what it wrote.
+const AFTER_CONFLICT: Duration = Duration::from_millis(100);
+
+/// Pause after the bus refused a write.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// Does for a run what is due now.
+    pub(super) fn act(&mut self, id: &RunId, now: Timestamp) {
+        if !self.owns(id) {
+            return;
+        }
+        let Some(slot) = self.runs.get_mut(id) else { return };
+        if slot.is_purging {
+            return;
+        }
+        let mut due = Vec::new();
+        if std::mem::take(&mut slot.must_reissue) {
+            slot.run.reissue();
+            slot.appends.clear();
+            slot.unroutable.clear();
+            if slot.is_starting || slot.is_cancelling {
+                slot.is_starting = false;
+                slot.is_cancelling = false;
+                self.changed.places = true;
+                self.changed.wants = true;
+            }
+        } else {
+            due.extend(std::mem::take(&mut slot.unroutable).into_iter().map(|(action, _)| action));
+        }
+        due.extend(slot.run.next(now));
+        let mut wake = None;
+        for action in due {
+            match action {
+                Action::Append(event) => slot.appends.push_back(event),
+                Action::WakeAt(at) => wake = Some(at),
+                Action::Withdraw { path, attempt, pool } => {
+                    let task = TaskId { run: id.clone(), path, attempt };
+                    let subject =
+                        Subject::Task { supervisor: self.supervisor.clone(), pool, class: slot.class(), task };
+                    self.jobs.push(Job::Subject(subject.to_string()));
+                }
+                dispatch @ Action::Dispatch { .. } => {
+                    if let Some(request) = route(slot, &mut self.queues, dispatch) {
+                        self.requests.push(request);
+                    }
+                }
+            }
+        }
+        if slot.is_finished() {
+            // The journal says that it ended, and these still wait in queues: whoever decided the end did not withdraw them.
+            for ((path, attempt), outstanding) in &slot.outstanding {
+                let task = TaskId { run: id.clone(), path: path.clone(), attempt: *attempt };
+                let (supervisor, pool) = (self.supervisor.clone(), outstanding.pool.clone());
+                let subject = Subject::Task { supervisor, pool, class: slot.class(), task };
+                self.jobs.push(Job::Subject(subject.to_string()));
+            }
+            for (_, outstanding) in slot.outstanding.drain() {
+                self.queues.take(&outstanding.pool);
+            }
+        }
+        if !slot.unroutable.is_empty() {
+            self.changed.summaries.insert(slot.run.definition().workflow.clone());
+        }
+        self.append_next(id);
+        if let Some(at) = wake {
+            self.wake_at(id, at);
+        }
+    }
+
+    /// Writes the next event of a run, unless one is being written.
+    pub(super) fn append_next(&mut self, id: &RunId) {
+        let Some(slot) = self.runs.get_mut(id).filter(|slot| !slot.is_appending) else { return };
+        if let Some(event) = slot.appends.front() {
+            slot.is_appending = true;
+            let (run, expected, event) = (id.clone(), slot.last_event, event.clone());
+            self.requests.push(Request::Append { run, expected, event });
+        }
+    }
+
+    /// Looks at a run again at a time, or before.
+    pub(super) fn wake_at(&mut self, id: &RunId, at: Timestamp) {
+        let Some(slot) = self.runs.get_mut(id) else { return };
+        if let Some(before) = slot.wake.replace(at) {
+            let earlier = before.min(at);
+            slot.wake = Some(earlier);
+            self.wakes.remove(&(before, id.clone()));
+            self.wakes.insert((earlier, id.clone()));
+        } else {
+            self.wakes.insert((at, id.clone()));
+        }
+    }
+
+    pub(super) fn observe_done(&mut self, done: Done) {
+        if let Err(failure) = &done.result {
+            let is_full = matches!(failure, Failure::Write(write::Error::Full(_)));
+            self.outputs.metrics.write_refused(if is_full { Refusal::Full } else { Refusal::Error });
+            tracing::warn!(key = ?done.key, error = %failure, "a write to the journal failed");
+        }
+        match done.key {
+            Key::Append(run) if self.runs.get(&run).is_some() => self.observe_appended(&run, done.result),
+            Key::Append(run) => self.observe_acceptance(&run, done.result),
+            Key::Dispatch(task) => self.observe_dispatched(task, done.result),
+        }
+    }
+
+    fn observe_appended(&mut self, run: &RunId, result: Result<Written, Failure>) {
+        let Some(slot) = self.runs.get_mut(run) else { return };
+        // The acceptance itself comes back like this when the journal was quicker than the answer.
+        if !slot.is_appending {
+            return;
+        }
+        slot.is_appending = false;
+        match result {
+            Ok(Written::Fresh(sequence)) => {
+                slot.appends.pop_front();
+                slot.last_event = slot.last_event.max(sequence);
+                self.append_next(run);
+            }
+            Ok(Written::Exists) => {
+                self.outputs.metrics.write_refused(Refusal::Conflict);
+                tracing::debug!(%run, "another replica appended first");
+                self.reissue_after(run, AFTER_CONFLICT);
+            }
+            Err(failure) => {
+                slot.refusal = Some(failure.to_string());
+                self.changed.summaries.insert(slot.run.definition().workflow.clone());
+                self.reissue_after(run, AFTER_FAILURE);
+            }
+        }
+    }
+
+    fn observe_dispatched(&mut self, task: TaskId, result: Result<Written, Failure>) {
+        let Some(slot) = self.runs.get_mut(&task.run) else { return };
+        // When it is stored, by us or by another replica, the journal shows it.
+        let Err(failure) = result else { return };
+        if let Some(pool) = slot.writing.remove(&(task.path, task.attempt)) {
+            self.queues.take(&pool);
+            slot.refusal = Some(failure.to_string());
+            self.changed.summaries.insert(slot.run.definition().workflow.clone());
+            self.reissue_after(&task.run, AFTER_FAILURE);
+        }
+    }
+
+    fn reissue_after(&mut self, run: &RunId, pause: Duration) {
+        if let Some(slot) = self.runs.get_mut(run) {
+            slot.must_reissue = true;
+        }
+        let at = Timestamp::now().checked_add(pause).unwrap_or(Timestamp::MAX);
+        self.wake_at(run, at);
+    }
+
+    pub(super) fn observe_removed(&mut self, removed: Removed) {
+        match removed {
+            Job::Run(run) => self.observe_purged(&run),
+            Job::Subject(subject) => {
+                let Ok(Subject::Task { task, .. }) = subject.parse() else { return };
+                let Some(slot) = self.runs.get_mut(&task.run) else { return };
+                tracing::debug!(run = %task.run, task = %task.path, attempt = task.attempt, "task withdrawn");
+                if let Some(outstanding) = slot.outstanding.remove(&(task.path, task.attempt)) {
+                    self.queues.take(&outstanding.pool);
+                    self.changed.load = true;
+                }
+            }
+        }
+    }
+}
+
+/// The write that puts a task into the queue of a pool; none when it is being written already, or has to wait for a pool.
+fn route(slot: &mut Slot, queues: &mut super::queues::Queues, action: Action) -> Option<Request> {
+    let Action::Dispatch { path, attempt, agent, input, timeout, deadline } = action else { return None };
+    let key: Attempt = (path, attempt);
+    if slot.writing.contains_key(&key) || slot.outstanding.contains_key(&key) {
+        return None;
+    }
+    let (pool, idempotent) = match queues.choose(&agent) {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            let (path, attempt) = key;
+            let message = format!("task {path} waits: {error}");
+            slot.unroutable.push((Action::Dispatch { path, attempt, agent, input, timeout, deadline }, message));
+            return None;
+        }
+    };
+    queues.add(&pool);
+    slot.writing.insert(key.clone(), pool.clone());
+    let (path, attempt) = key;
+    Some(Request::Dispatch(Box::new(Dispatch {
+        task: TaskId { run: slot.run.id().clone(), path, attempt },
+        pool,
+        class: slot.class(),
+        workflow: slot.run.definition().workflow.clone(),
+        input,
+        timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+        deadline,
+        idempotent,
+    })))
+}

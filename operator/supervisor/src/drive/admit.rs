@@ -1,0 +1,174 @@
+//! Lets runs in: accepts those that are wanted, gives them places in their classes, and cancels those that are unwanted.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tetrarch_bus::write::Written;
+use tetrarch_core::{
+    id::{Name, RunId},
+    priority::{Class, ClassLimits},
+    workflow::{
+        journal::RunEvent,
+        run::{RunPhase, resolve_parameters},
+    },
+};
+
+use super::{Driver, Wanted, runs::Slot};
+use crate::{
+    consumers,
+    writer::{Failure, Request},
+};
+
+/// Pause before a refused run is tried again.
+const AFTER_REFUSAL: Duration = Duration::from_secs(2);
+
+impl Driver {
+    /// Appends the first event of every wanted run that was never seen. The condition of the write lets it happen once, whoever tries.
+    pub(super) fn accept_wanted(&mut self, now: Timestamp) {
+        let mut still_wanted = Vec::new();
+        for (workflow, snapshot) in &self.config.workflows {
+            if snapshot.deleted {
+                continue;
+            }
+            for request in &snapshot.runs {
+                let run = &request.run;
+                if !self.owns(run) || self.runs.is_known(run) {
+                    continue;
+                }
+                still_wanted.push(run.clone());
+                match self.wanted.get_mut(run) {
+                    Some(Wanted { retry_at: None, .. }) => continue,
+                    Some(Wanted { retry_at: Some(at), .. }) if *at > now => continue,
+                    Some(wanted) => wanted.retry_at = None,
+                    None => {
+                        let wanted = Wanted { workflow: workflow.clone(), refusal: None, retry_at: None };
+                        self.wanted.insert(run.clone(), wanted);
+                    }
+                }
+                // With parameters that do not fit the run is accepted all the same, and its end says what is wrong.
+                let parameters = resolve_parameters(&snapshot.definition, &request.parameters)
+                    .unwrap_or_else(|_| request.parameters.clone());
+                let event = RunEvent::Accepted {
+                    definition: Box::new(snapshot.definition.clone()),
+                    parameters,
+                    cause: request.cause.clone(),
+                };
+                self.requests.push(Request::Append { run: run.clone(), expected: 0, event });
+            }
+        }
+        self.wanted.retain(|run, _| still_wanted.contains(run));
+    }
+
+    /// What became of an acceptance whose run is not in the journal yet.
+    pub(super) fn observe_acceptance(&mut self, run: &RunId, result: Result<Written, Failure>) {
+        let Some(wanted) = self.wanted.get_mut(run) else { return };
+        if let Err(failure) = result {
+            tracing::warn!(%run, error = %failure, "run refused");
+            wanted.refusal = Some(format!("the run is not accepted yet: {failure}"));
+            wanted.retry_at = Timestamp::now().checked_add(AFTER_REFUSAL).ok();
+            self.changed.summaries.insert(wanted.workflow.clone());
+        }
+    }
+
+    /// Asks to cancel the runs that somebody does not want any more, and those of deleted Workflows.
+    pub(super) fn cancel_unwanted(&mut self) {
+        let mut unwanted: Vec<(RunId, &'static str)> = Vec::new();
+        for (workflow, snapshot) in &self.config.workflows {
+            unwanted.extend(snapshot.cancel.iter().map(|run| (run.clone(), "request")));
+            if snapshot.deleted {
+                let runs = self.runs.unfinished().filter(|slot| slot.run.definition().workflow == *workflow);
+                unwanted.extend(runs.map(|slot| (slot.run.id().clone(), "the Workflow is being deleted")));
+            }
+        }
+        for (run, cause) in unwanted {
+            if !self.owns(&run) {
+                continue;
+            }
+            let Some(slot) = self.runs.get_mut(&run) else { continue };
+            if slot.is_finished() || slot.run.is_cancel_requested() || slot.is_cancelling {
+                continue;
+            }
+            slot.is_cancelling = true;
+            slot.appends.push_back(RunEvent::CancelRequested { cause: cause.to_owned() });
+            self.append_next(&run);
+        }
+    }
+
+    /// Starts runs that wait, in the order of acceptance, as far as their classes have places.
+    ///
+    /// Each replica starts only its own runs, but counts all of them: a run starts when those before it would find places too. So replicas
+    /// that decide at the same time never start more than there are places.
+    pub(super) fn start_waiting(&mut self, now: Timestamp) {
+        let mut starts = Vec::new();
+        for class in Class::ALL {
+            let (active, waiting) = self.places(class);
+            self.outputs.metrics.set_runs(class, active, waiting.len());
+            let Some(limits) = self.limits(class) else { continue };
+            let free = (limits.max_concurrent as usize).saturating_sub(active);
+            for slot in waiting.into_iter().take(free) {
+                if self.owns(slot.run.id()) && !slot.is_starting && !slot.run.is_cancel_requested() {
+                    let timeout = slot.run.definition().timeout.unwrap_or(limits.timeout);
+                    starts.push((slot.run.id().clone(), timeout));
+                }
+            }
+        }
+        for (run, timeout) in starts {
+            let Some(slot) = self.runs.get_mut(&run) else { continue };
+            let deadline = now.checked_add(timeout).unwrap_or(Timestamp::MAX);
+            slot.is_starting = true;
+            slot.appends.push_back(RunEvent::Started { deadline });
+            self.append_next(&run);
+        }
+        // Those that still wait are told how many are before them.
+        let waiting: Vec<Name> = self
+            .runs
+            .unfinished()
+            .filter(|slot| slot.run.phase() == RunPhase::Pending)
+            .map(|slot| slot.run.definition().workflow.clone())
+            .collect();
+        self.changed.summaries.extend(waiting);
+    }
+
+    /// Active runs of a class, and those that wait, in the order of acceptance.
+    pub(super) fn places(&self, class: Class) -> (usize, Vec<&Slot>) {
+        let mut active = 0;
+        let mut waiting = Vec::new();
+        for slot in self.runs.unfinished().filter(|slot| slot.class() == class) {
+            if slot.run.phase() == RunPhase::Pending {
+                waiting.push(slot);
+            } else {
+                active += 1;
+            }
+        }
+        (active, waiting)
+    }
+
+    /// The limits of a class.
+    pub(super) fn limits(&self, class: Class) -> Option<ClassLimits> {
+        self.config.supervisor.as_ref()?.classes.iter().find(|limits| limits.class == class).copied()
+    }
+
+    /// Tells which consumers there must be.
+    pub(super) fn want_consumers(&mut self) {
+        let Some(snapshot) = self.config.supervisor.as_ref().filter(|_| self.leads()) else {
+            self.outputs.wanted.send_replace(None);
+            return;
+        };
+        let mut wanted = consumers::Wanted::default();
+        for pool in &snapshot.pools {
+            for class in Class::ALL {
+                // A new consumer hands out what has no result yet, and nothing that is done.
+                let first = self
+                    .runs
+                    .unfinished()
+                    .filter(|slot| slot.class() == class)
+                    .flat_map(|slot| slot.outstanding.values())
+                    .filter(|outstanding| outstanding.pool == pool.name)
+                    .map(|outstanding| outstanding.sequence)
+                    .min();
+                wanted.queues.insert((pool.name.clone(), class), first.unwrap_or(self.last_sequence + 1));
+            }
+        }
+        self.outputs.wanted.send_replace(Some(wanted));
+    }
+}

@@ -1,0 +1,178 @@
+//! Folds the journal into the runs.
+
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+use tetrarch_core::{
+    id::{RunId, TaskPath},
+    workflow::{
+        journal::{Entry, Outcome, RunEvent},
+        run::{Run, RunPhase},
+    },
+};
+
+use super::{
+    Driver,
+    runs::{Outstanding, Slot},
+};
+use crate::{
+    janitor::Job,
+    journal::{Body, Event, Record},
+};
+
+impl Driver {
+    pub(super) fn observe_journal(&mut self, event: Event) {
+        match event {
+            Event::Record(record) => {
+                let is_last = record.pending == 0;
+                self.outputs.metrics.set_journal_lag(record.pending);
+                self.last_sequence = record.sequence;
+                self.fold(*record);
+                if is_last {
+                    self.catch_up();
+                }
+            }
+            Event::CaughtUp => self.catch_up(),
+            Event::Restarted => {
+                self.runs = super::Runs::default();
+                self.queues.clear();
+                self.wakes.clear();
+                self.wanted.clear();
+                self.is_caught_up = false;
+                self.last_sequence = 0;
+                self.outputs.progress.is_caught_up.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn catch_up(&mut self) {
+        if self.is_caught_up {
+            return;
+        }
+        self.is_caught_up = true;
+        self.outputs.progress.is_caught_up.store(true, Ordering::Relaxed);
+        self.outputs.metrics.set_journal_lag(0);
+        let runs = self.runs.unfinished().count();
+        tracing::info!(sequence = self.last_sequence, unfinished = runs, "journal folded");
+        self.changed.wants = true;
+        self.changed.places = true;
+        self.changed.finished = true;
+        self.changed.consumers = true;
+        self.changed.load = true;
+        self.changed.summaries.extend(self.runs.workflows().cloned());
+    }
+
+    fn fold(&mut self, record: Record) {
+        let Record { sequence, at, run, body, .. } = record;
+        let entry = match body {
+            Body::Entry(entry) => entry,
+            Body::Unreadable(_) if self.runs.get(&run).is_none() => {
+                // Perhaps a newer version wrote it: whatever belongs to it is left alone.
+                self.runs.set_unreadable(run);
+                return;
+            }
+            Body::Unreadable(_) => {
+                if let Some(slot) = self.runs.get_mut(&run) {
+                    slot.last_event = sequence;
+                }
+                return;
+            }
+        };
+        if let Entry::Run(RunEvent::Accepted { definition, parameters, cause }) = entry {
+            if !self.runs.is_known(&run) {
+                self.accepted(Run::accept(run, *definition, &parameters, cause, at), sequence);
+            }
+            return;
+        }
+        if self.runs.get(&run).is_none() {
+            self.fold_orphan(run);
+            return;
+        }
+        self.fold_known(&run, &entry, sequence, at);
+    }
+
+    fn accepted(&mut self, run: Run, sequence: u64) {
+        let id = run.id().clone();
+        if self.owns(&id) && self.is_caught_up {
+            let workflow = &run.definition().workflow;
+            tracing::info!(run = %id, %workflow, class = %run.definition().class, cause = run.cause(), "run accepted");
+        }
+        self.wanted.remove(&id);
+        self.changed.summaries.insert(run.definition().workflow.clone());
+        self.changed.places = true;
+        self.changed.wants = true;
+        self.runs.insert(Slot::new(run, sequence));
+        self.changed.runs.insert(id);
+    }
+
+    /// An entry of a run that was never accepted, or purged: a result that came late.
+    fn fold_orphan(&mut self, run: RunId) {
+        if !self.runs.is_known(&run) && self.owns(&run) && self.is_caught_up {
+            tracing::info!(%run, "an entry came after its run was purged: purging it too");
+            self.jobs.push(Job::Run(run));
+        }
+    }
+
+    fn fold_known(&mut self, id: &RunId, entry: &Entry, sequence: u64, at: Timestamp) {
+        let is_live = self.is_caught_up && self.owns(id);
+        let Some(slot) = self.runs.get_mut(id) else { return };
+        let phase = slot.run.phase();
+        match entry {
+            Entry::Run(event) => {
+                slot.last_event = sequence;
+                if !matches!(event, RunEvent::StepSkipped { .. }) {
+                    self.changed.places = true;
+                }
+            }
+            Entry::Dispatched { path, attempt, pool } => {
+                let key = (path.clone(), *attempt);
+                if let Some(written) = slot.writing.remove(&key) {
+                    self.queues.take(&written);
+                }
+                self.queues.add(pool);
+                slot.outstanding.insert(key, Outstanding { pool: pool.clone(), sequence, at });
+                if is_live {
+                    self.outputs.metrics.task_dispatched(slot.class());
+                }
+            }
+            Entry::Result { path, attempt, outcome } => {
+                if let Some(outstanding) = slot.outstanding.remove(&(path.clone(), *attempt)) {
+                    self.queues.take(&outstanding.pool);
+                    if is_live {
+                        let seconds = at.duration_since(outstanding.at).as_secs_f64();
+                        self.outputs.metrics.task_completed(slot.class(), outcome, seconds);
+                        observe_result(id, path, *attempt, outcome);
+                    }
+                }
+            }
+        }
+        slot.run.apply(entry, at);
+        slot.refusal = None;
+        if let (RunPhase::Pending | RunPhase::Running, RunPhase::Ended(ended)) = (phase, slot.run.phase()) {
+            if is_live {
+                self.outputs.metrics.run_finished(slot.class(), ended);
+                tracing::info!(run = %id, phase = ?ended, message = slot.run.message(), "run finished");
+            }
+            let accepted = slot.accepted;
+            self.runs.finish(accepted);
+            self.changed.finished = true;
+        }
+        if let Some(slot) = self.runs.get(id) {
+            self.changed.summaries.insert(slot.run.definition().workflow.clone());
+        }
+        self.changed.load = true;
+        self.changed.runs.insert(id.clone());
+    }
+}
+
+fn observe_result(run: &RunId, path: &TaskPath, attempt: u32, outcome: &Outcome) {
+    match outcome {
+        Outcome::Succeeded { .. } => tracing::debug!(%run, task = %path, attempt, "task succeeded"),
+        Outcome::Failed { reason, message } => {
+            tracing::info!(%run, task = %path, attempt, ?reason, message, "attempt failed");
+        }
+        Outcome::Unknown { message } => {
+            tracing::warn!(%run, task = %path, attempt, message, "it is not known how the attempt ended");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Keeps as many finished runs as each Workflow says, and purges the others, the oldest first.
+
+use std::collections::BTreeMap;
+
+use tetrarch_core::id::{Name, RunId};
+
+use super::{Config, Driver, runs::Runs};
+use crate::{janitor::Job, report::Report};
+use tetrarch_protocol::summary::workflow_key;
+
+impl Driver {
+    /// Purges the finished runs that need not be kept.
+    pub(super) fn retain(&mut self) {
+        for run in plan_purges(&self.config, &self.runs) {
+            if self.owns(&run) {
+                if let Some(slot) = self.runs.get_mut(&run)
+                    && !slot.is_purging
+                {
+                    tracing::info!(%run, "run is beyond its retention: purging it");
+                    slot.is_purging = true;
+                    self.jobs.push(Job::Run(run));
+                }
+            } else {
+                self.runs.expire(&run);
+            }
+        }
+        // A Workflow that is deleted and was never run, or whose runs others purged, has no report any more.
+        let gone: Vec<Name> = self
+            .config
+            .workflows
+            .iter()
+            .filter(|(name, snapshot)| snapshot.deleted && self.runs.latest(name).is_none())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for workflow in gone {
+            self.remove_report(&workflow);
+        }
+    }
+
+    pub(super) fn observe_purged(&mut self, run: &RunId) {
+        let Some(slot) = self.runs.remove(run) else { return };
+        for outstanding in slot.outstanding.values() {
+            self.queues.take(&outstanding.pool);
+        }
+        self.changed.finished = true;
+    }
+
+    fn remove_report(&mut self, workflow: &Name) {
+        let key = workflow_key(&self.supervisor, workflow);
+        if self.leads() && self.reported.get(&key).is_none_or(|value| !value.is_empty()) {
+            // An empty value stands for the deleted key.
+            if self.outputs.reports.try_send(Report { key: key.clone(), value: None }).is_ok() {
+                self.reported.insert(key, bytes::Bytes::new());
+            }
+        }
+    }
+}
+
+/// The finished runs that need not be kept, the oldest first. A run that is still wanted by its id is kept whatever its age: purged, it
+/// would look as if it had never been, and start again.
+fn plan_purges(config: &Config, runs: &Runs) -> Vec<RunId> {
+    let mut kept: BTreeMap<&Name, u32> = BTreeMap::new();
+    let mut purges = Vec::new();
+    for slot in runs.finished() {
+        let definition = slot.run.definition();
+        let snapshot = config.workflows.get(&definition.workflow);
+        let is_deleted = snapshot.is_some_and(|snapshot| snapshot.deleted);
+        let is_wanted =
+            snapshot.is_some_and(|snapshot| snapshot.runs.iter().any(|wanted| wanted.run == *slot.run.id()));
+        let keep = snapshot.map_or(definition.keep_runs, |snapshot| snapshot.definition.keep_runs);
+        let count = kept.entry(&definition.workflow).or_default();
+        if !is_deleted && (is_wanted || *count < keep) {
+            *count += 1;
+        } else {
+            purges.push(slot.run.id().clone());
+        }
+    }
+    purges.reverse();
+    purges
+}

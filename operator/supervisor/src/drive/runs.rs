@@ -1,0 +1,226 @@
+//! The runs that are known, in the order in which they were accepted, with what is under way for each.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+
+use jiff::Timestamp;
+use tetrarch_core::{
+    id::{Name, RunId, TaskPath},
+    priority::Class,
+    workflow::{
+        journal::RunEvent,
+        run::{Action, Run, RunPhase},
+    },
+};
+
+use crate::leases::{Held, partition};
+
+/// Purged runs of other replicas that are kept in mind, so that the purge is finished when their replica dies over it.
+const MAX_EXPIRED: usize = 10_000;
+
+/// An attempt of a task.
+pub type Attempt = (TaskPath, u32);
+
+/// An attempt that lies in the journal without a result.
+#[derive(Debug, Clone)]
+pub struct Outstanding {
+    /// The pool in whose queue it is.
+    pub pool: Name,
+    /// Sequence of its dispatch.
+    pub sequence: u64,
+    /// When it was dispatched.
+    pub at: Timestamp,
+}
+
+/// A run and what is under way for it.
+#[derive(Debug)]
+pub struct Slot {
+    /// The run as folded.
+    pub run: Run,
+    /// Sequence of its first event.
+    pub accepted: u64,
+    /// Sequence of its last event.
+    pub last_event: u64,
+    /// Attempts without a result.
+    pub outstanding: HashMap<Attempt, Outstanding>,
+    /// Dispatches that are being written, with their pools.
+    pub writing: HashMap<Attempt, Name>,
+    /// Events to append, the first one first.
+    pub appends: VecDeque<RunEvent>,
+    /// Whether the first of them is being written.
+    pub is_appending: bool,
+    /// Dispatches for which there is no pool, with the reason.
+    pub unroutable: Vec<(Action, String)>,
+    /// Whether the run must list everything again that the journal does not show.
+    pub must_reissue: bool,
+    /// Whether its start is among `appends`.
+    pub is_starting: bool,
+    /// Whether its cancellation is among `appends`.
+    pub is_cancelling: bool,
+    /// Whether it is being purged.
+    pub is_purging: bool,
+    /// What the bus said last when it refused a write.
+    pub refusal: Option<String>,
+    /// When it is to be looked at again.
+    pub wake: Option<Timestamp>,
+}
+
+impl Slot {
+    /// A run that was just accepted.
+    pub fn new(run: Run, sequence: u64) -> Self {
+        Self {
+            run,
+            accepted: sequence,
+            last_event: sequence,
+            outstanding: HashMap::new(),
+            writing: HashMap::new(),
+            appends: VecDeque::new(),
+            is_appending: false,
+            unroutable: Vec::new(),
+            must_reissue: true,
+            is_starting: false,
+            is_cancelling: false,
+            is_purging: false,
+            refusal: None,
+            wake: None,
+        }
+    }
+
+    /// Forgets what was planned and is not under way.
+    pub fn forget_plans(&mut self) {
+        self.appends.clear();
+        self.unroutable.clear();
+        self.is_starting = false;
+        self.is_cancelling = false;
+        self.must_reissue = true;
+    }
+
+    /// Its priority class.
+    pub fn class(&self) -> Class {
+        self.run.definition().class
+    }
+
+    /// Whether it ended.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.run.phase(), RunPhase::Ended(_))
+    }
+}
+
+/// All runs.
+#[derive(Debug, Default)]
+pub struct Runs {
+    by_id: HashMap<RunId, Slot>,
+    order: BTreeMap<u64, RunId>,
+    unfinished: BTreeMap<u64, RunId>,
+    latest: BTreeMap<Name, u64>,
+    /// Runs whose first event cannot be read: not to be touched.
+    unreadable: HashSet<RunId>,
+    /// Runs that other replicas purge.
+    expired: BTreeSet<RunId>,
+}
+
+impl Runs {
+    /// The run with this id.
+    pub fn get(&self, run: &RunId) -> Option<&Slot> {
+        self.by_id.get(run)
+    }
+
+    /// The run with this id.
+    pub fn get_mut(&mut self, run: &RunId) -> Option<&mut Slot> {
+        self.by_id.get_mut(run)
+    }
+
+    /// All runs, in no order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&RunId, &mut Slot)> {
+        self.by_id.iter_mut()
+    }
+
+    /// Adds a run that was accepted.
+    pub fn insert(&mut self, slot: Slot) {
+        let (run, accepted) = (slot.run.id().clone(), slot.accepted);
+        self.expired.remove(&run);
+        self.order.insert(accepted, run.clone());
+        self.unfinished.insert(accepted, run.clone());
+        self.latest.insert(slot.run.definition().workflow.clone(), accepted);
+        self.by_id.insert(run, slot);
+    }
+
+    /// Notes that a run ended.
+    pub fn finish(&mut self, accepted: u64) {
+        self.unfinished.remove(&accepted);
+    }
+
+    /// Forgets a run.
+    pub fn remove(&mut self, run: &RunId) -> Option<Slot> {
+        self.expired.remove(run);
+        let slot = self.by_id.remove(run)?;
+        self.order.remove(&slot.accepted);
+        self.unfinished.remove(&slot.accepted);
+        let workflow = &slot.run.definition().workflow;
+        if self.latest.get(workflow) == Some(&slot.accepted) {
+            let before =
+                self.order.iter().rev().find(|(_, id)| {
+                    self.by_id.get(*id).is_some_and(|other| other.run.definition().workflow == *workflow)
+                });
+            match before.map(|(accepted, _)| *accepted) {
+                Some(accepted) => self.latest.insert(workflow.clone(), accepted),
+                None => self.latest.remove(workflow),
+            };
+        }
+        Some(slot)
+    }
+
+    /// Forgets a run that another replica purges.
+    pub fn expire(&mut self, run: &RunId) -> Option<Slot> {
+        let slot = self.remove(run);
+        if self.expired.len() < MAX_EXPIRED {
+            self.expired.insert(run.clone());
+        }
+        slot
+    }
+
+    /// The expired runs of these partitions; they are ours to purge now.
+    pub fn take_expired(&mut self, partitions: &Held) -> Vec<RunId> {
+        let (ours, others) = std::mem::take(&mut self.expired)
+            .into_iter()
+            .partition::<BTreeSet<_>, _>(|run| partitions.contains(&partition(run)));
+        self.expired = others;
+        ours.into_iter().collect()
+    }
+
+    /// Notes a run that must not be touched.
+    pub fn set_unreadable(&mut self, run: RunId) {
+        self.unreadable.insert(run);
+    }
+
+    /// Whether this run id was ever seen.
+    pub fn is_known(&self, run: &RunId) -> bool {
+        self.by_id.contains_key(run) || self.unreadable.contains(run) || self.expired.contains(run)
+    }
+
+    /// Runs that have not ended, in the order of acceptance.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Slot> {
+        self.unfinished.values().filter_map(|run| self.by_id.get(run))
+    }
+
+    /// Runs that have ended, the latest first.
+    pub fn finished(&self) -> impl Iterator<Item = &Slot> {
+        self.order.values().rev().filter_map(|run| self.by_id.get(run)).filter(|slot| slot.is_finished())
+    }
+
+    /// The run of a Workflow that was accepted last.
+    pub fn latest(&self, workflow: &Name) -> Option<&Slot> {
+        self.by_id.get(self.order.get(self.latest.get(workflow)?)?)
+    }
+
+    /// The Workflows that have runs.
+    pub fn workflows(&self) -> impl Iterator<Item = &Name> {
+        self.latest.keys()
+    }
+
+    /// Runs with tasks for which there is no pool.
+    pub fn waiting_for_pools(&self) -> Vec<RunId> {
+        let waiting =
+            self.unfinished.values().filter(|run| self.by_id.get(*run).is_some_and(|slot| !slot.unroutable.is_empty()));
+        waiting.cloned().collect()
+    }
+}

@@ -1,0 +1,117 @@
+//! Reports what changed: the latest run of each Workflow, and the load of the Supervisor.
+
+use bytes::Bytes;
+use serde::Serialize;
+use tetrarch_core::{id::Name, priority::Class, workflow::run::RunPhase};
+use tetrarch_protocol::{
+    VERSION,
+    summary::{RunSummary, SupervisorReport, supervisor_key, workflow_key},
+};
+use tokio::time::Instant;
+
+use super::{Driver, runs::Slot};
+use crate::report::{Report, build_refusal, build_summary};
+
+impl Driver {
+    /// Hands over the reports that differ from the last ones. What finds no room is reported the next time.
+    pub(super) fn report(&mut self) {
+        if !self.is_caught_up || !self.is_configured {
+            return;
+        }
+        let now = Instant::now();
+        self.queues.observe_loads(self.loads.sum(now));
+        self.outputs.metrics.set_in_flight(self.queues.total());
+        if self.leads() {
+            // Also without a change of ours: agents fall silent.
+            let report = SupervisorReport {
+                version: VERSION,
+                active_runs: self.runs.unfinished().filter(|slot| slot.run.phase() == RunPhase::Running).count() as u64,
+                pools: self.queues.report(),
+            };
+            self.send(supervisor_key(&self.supervisor), &report);
+        }
+        self.changed.load = false;
+        for workflow in std::mem::take(&mut self.changed.summaries) {
+            let is_sent = match self.summary(&workflow) {
+                Some(summary) => self.send(workflow_key(&self.supervisor, &workflow), &summary),
+                None => true,
+            };
+            if !is_sent {
+                self.changed.summaries.insert(workflow);
+            }
+        }
+    }
+
+    /// The summary of a Workflow, when it is ours to tell.
+    fn summary(&self, workflow: &Name) -> Option<RunSummary> {
+        let refused = self.wanted.iter().find(|(_, wanted)| wanted.workflow == *workflow && wanted.refusal.is_some());
+        if let Some((run, refusal)) = refused.and_then(|(run, wanted)| Some((run, wanted.refusal.as_ref()?))) {
+            return Some(build_refusal(run, refusal));
+        }
+        let slot = self.runs.latest(workflow).filter(|slot| self.owns(slot.run.id()) && !slot.is_purging)?;
+        Some(build_summary(&slot.run, self.waits_for(slot)))
+    }
+
+    /// What a run waits for, when it waits for something that people may want to know.
+    fn waits_for(&self, slot: &Slot) -> Option<String> {
+        if slot.is_finished() {
+            return None;
+        }
+        if let Some(refusal) = &slot.refusal {
+            return Some(refusal.clone());
+        }
+        if slot.run.phase() == RunPhase::Pending {
+            return self.waits_for_place(slot);
+        }
+        if let Some((_, message)) = slot.unroutable.first() {
+            let others = slot.unroutable.len() - 1;
+            return Some(if others == 0 { message.clone() } else { format!("{message} (and {others} other tasks)") });
+        }
+        let pools = || slot.outstanding.values().map(|outstanding| &outstanding.pool);
+        if let Some(pool) = pools().filter(|pool| !self.queues.has(pool)).min() {
+            return Some(format!(
+                "tasks wait for AgentPool {pool}, which does not belong to this Supervisor any more: create it again, or cancel the run"
+            ));
+        }
+        let pool = pools().filter(|pool| !self.queues.has_agents(pool)).min()?;
+        Some(format!("tasks wait for AgentPool {pool}, which has no ready agent"))
+    }
+
+    fn waits_for_place(&self, slot: &Slot) -> Option<String> {
+        let class: Class = slot.class();
+        let Some(limits) = self.limits(class) else {
+            return Some(match &self.config.supervisor {
+                None => "waits for the configuration of its Supervisor".to_owned(),
+                Some(_) => format!("waits: the Supervisor has no limits for priority class {class}"),
+            });
+        };
+        let (active, waiting) = self.places(class);
+        let before = waiting.iter().position(|other| other.accepted == slot.accepted)?;
+        let max = limits.max_concurrent;
+        (active + before >= max as usize).then(|| {
+            format!(
+                "waits for a place: {active} of {max} runs of class {class} are active, position {} in line",
+                before + 1
+            )
+        })
+    }
+
+    fn send(&mut self, key: String, value: &impl Serialize) -> bool {
+        let value: Bytes = match serde_json::to_vec(value) {
+            Ok(value) => value.into(),
+            Err(error) => {
+                tracing::error!(key, %error, "a report cannot be encoded");
+                return true;
+            }
+        };
+        if self.reported.get(&key) == Some(&value) {
+            return true;
+        }
+        let report = Report { key: key.clone(), value: Some(value.clone()) };
+        let is_sent = self.outputs.reports.try_send(report).is_ok();
+        if is_sent {
+            self.reported.insert(key, value);
+        }
+        is_sent
+    }
+}

@@ -1,0 +1,195 @@
+//! What the operator reads of this Supervisor: summaries of runs and of load, written when they change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tetrarch_bus::{
+    Bus,
+    write::{self, Written},
+};
+use tetrarch_core::{
+    id::RunId,
+    workflow::{
+        journal::FinalPhase,
+        run::{Run, RunPhase, StepPhase},
+    },
+};
+use tetrarch_protocol::{
+    VERSION,
+    stream::REPORT_BUCKET,
+    summary::{MAX_OUTPUT, Phase, RunSummary, StepSummary},
+};
+use tokio::sync::mpsc;
+
+/// Longest message of a summary, in characters.
+const MAX_MESSAGE: usize = 1024;
+
+/// Pause after a failed write.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A value for a key of the REPORT bucket; none deletes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: Option<Bytes>,
+}
+
+/// The summary of a run. `waiting` says what it waits for, when it waits.
+pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
+    let (ended, total) = run.progress();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    RunSummary {
+        version: VERSION,
+        run: run.id().clone(),
+        phase: match run.phase() {
+            RunPhase::Pending => Phase::Pending,
+            RunPhase::Running => Phase::Running,
+            RunPhase::Ended(FinalPhase::Succeeded) => Phase::Succeeded,
+            RunPhase::Ended(FinalPhase::Failed) => Phase::Failed,
+            RunPhase::Ended(FinalPhase::Cancelled) => Phase::Cancelled,
+            RunPhase::Ended(FinalPhase::OutcomeUnknown) => Phase::OutcomeUnknown,
+        },
+        message: waiting.or_else(|| run.message()).map(|message| bound(&message)),
+        ended: count(ended),
+        total: count(total),
+        started_at: run.started_at(),
+        finished_at: run.ended_at(),
+        steps: run
+            .steps()
+            .map(|step| StepSummary {
+                name: step.name.clone(),
+                kind: step.kind.to_owned(),
+                phase: match step.phase {
+                    StepPhase::Pending => Phase::Pending,
+                    StepPhase::Running => Phase::Running,
+                    StepPhase::Succeeded => Phase::Succeeded,
+                    StepPhase::Failed => Phase::Failed,
+                    StepPhase::Skipped => Phase::Skipped,
+                    StepPhase::Cancelled => Phase::Cancelled,
+                    StepPhase::OutcomeUnknown => Phase::OutcomeUnknown,
+                },
+                message: step.message.map(bound),
+                tasks: step.tasks,
+                succeeded: step.succeeded,
+                failed: step.failed,
+                retries: step.retries,
+                started_at: step.started_at,
+                finished_at: step.ended_at,
+            })
+            .collect(),
+        output: run.output().filter(|output| output.to_string().len() <= MAX_OUTPUT),
+    }
+}
+
+/// The summary of a wanted run that could not be accepted.
+pub fn build_refusal(run: &RunId, message: &str) -> RunSummary {
+    RunSummary {
+        version: VERSION,
+        run: run.clone(),
+        phase: Phase::Pending,
+        message: Some(bound(message)),
+        ended: 0,
+        total: 0,
+        started_at: None,
+        finished_at: None,
+        steps: Vec::new(),
+        output: None,
+    }
+}
+
+fn bound(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
+/// Writes the reports that come in, of each key only the latest; tells the keys that somebody else wrote in between, so that whoever is
+/// responsible now says again what holds. Ends when nobody reports any more and everything is written, or cannot be.
+pub async fn run(bus: Bus, mut reports: mpsc::Receiver<Report>, overtaken: mpsc::UnboundedSender<String>) {
+    let mut reporter = Reporter { bus, revisions: BTreeMap::new() };
+    let mut pending: BTreeMap<String, Option<Bytes>> = BTreeMap::new();
+    let mut is_open = true;
+    while is_open || !pending.is_empty() {
+        if pending.is_empty() {
+            match reports.recv().await {
+                Some(report) => pending.insert(report.key, report.value),
+                None => break,
+            };
+        }
+        loop {
+            match reports.try_recv() {
+                Ok(report) => pending.insert(report.key, report.value),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    is_open = false;
+                    break;
+                }
+            };
+        }
+        if is_open {
+            reporter.bus.connected().await;
+        }
+        let mut failed = BTreeSet::new();
+        for (key, value) in &pending {
+            match reporter.write(key, value.as_ref()).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    overtaken.send(key.clone()).ok();
+                }
+                Err(error) => {
+                    tracing::warn!(key, %error, "cannot report");
+                    failed.insert(key.clone());
+                }
+            }
+        }
+        pending.retain(|key, _| failed.contains(key));
+        if !pending.is_empty() {
+            if !is_open {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+struct Reporter {
+    bus: Bus,
+    revisions: BTreeMap<String, u64>,
+}
+
+impl Reporter {
+    /// Writes a value; false when somebody else wrote since we last looked.
+    async fn write(&mut self, key: &str, value: Option<&Bytes>) -> Result<bool, write::Error> {
+        let Some(value) = value else {
+            self.revisions.remove(key);
+            self.bus.delete(REPORT_BUCKET, key).await?;
+            return Ok(true);
+        };
+        let revision = match self.revisions.get(key) {
+            Some(revision) => *revision,
+            None => match self.bus.get_any(REPORT_BUCKET, key).await? {
+                Some(entry) if entry.value == *value => {
+                    self.revisions.insert(key.to_owned(), entry.revision);
+                    return Ok(true);
+                }
+                entry => entry.map_or(0, |entry| entry.revision),
+            },
+        };
+        match self.bus.put_if(REPORT_BUCKET, key, revision, value.clone()).await? {
+            Written::Fresh(revision) => {
+                self.revisions.insert(key.to_owned(), revision);
+                Ok(true)
+            }
+            Written::Exists => {
+                self.revisions.remove(key);
+                Ok(false)
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Writes to the journal on behalf of the driver: what comes in while earlier writes are under way goes out together (group commit).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tetrarch_bus::{
+    Bus,
+    write::{self, MAX_BATCH, Message, Written},
+};
+use tetrarch_core::{
+    id::{Name, RunId, TaskId},
+    priority::Class,
+    workflow::journal::RunEvent,
+};
+use tetrarch_protocol::{VERSION, subject::Subject, task::TaskEnvelope};
+use tokio::sync::{Semaphore, mpsc};
+
+/// Groups of writes that are under way at once.
+const PARALLEL: usize = 4;
+
+/// Something to write.
+#[derive(Debug)]
+pub enum Request {
+    /// An event of a run.
+    Append {
+        /// The run.
+        run: RunId,
+        /// Sequence of the run's last event; 0 for its first.
+        expected: u64,
+        /// The event.
+        event: RunEvent,
+    },
+    /// A task for a pool.
+    Dispatch(Box<Dispatch>),
+}
+
+/// A task for a pool.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// Which attempt of which task.
+    pub task: TaskId,
+    /// The pool.
+    pub pool: Name,
+    /// Its priority.
+    pub class: Class,
+    /// Name of the Workflow.
+    pub workflow: Name,
+    /// Input for the agent.
+    pub input: Value,
+    /// Longest time of the attempt in milliseconds.
+    pub timeout_ms: u64,
+    /// No attempt starts after it.
+    pub deadline: Timestamp,
+    /// Whether it may be handed to an agent twice.
+    pub idempotent: bool,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The next event of a run.
+    Append(RunId),
+    /// A task.
+    Dispatch(TaskId),
+}
+
+/// How a write ended.
+#[derive(Debug)]
+pub struct Done {
+    /// Which.
+    pub key: Key,
+    /// How.
+    pub result: Result<Written, Failure>,
+}
+
+/// Why a write is not known to have happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The bus refused or did not answer.
+    #[error(transparent)]
+    Write(#[from] write::Error),
+    /// The large input could not be stored.
+    #[error(transparent)]
+    Input(#[from] tetrarch_bus::blob::Error),
+    /// The body could not be encoded.
+    #[error("cannot encode: {0}")]
+    Encode(String),
+}
+
+/// Writes what comes in and tells how each ended, until nobody asks any more; then finishes what is under way.
+pub async fn run(bus: Bus, supervisor: Name, mut requests: mpsc::Receiver<Request>, done: mpsc::UnboundedSender<Done>) {
+    let permits = Arc::new(Semaphore::new(PARALLEL));
+    let supervisor = Arc::new(supervisor);
+    let mut group = Vec::with_capacity(MAX_BATCH);
+    loop {
+        // The permit first: while there is none, requests gather.
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        if requests.recv_many(&mut group, MAX_BATCH).await == 0 {
+            break;
+        }
+        let group = std::mem::take(&mut group);
+        let (bus, supervisor, done) = (bus.clone(), supervisor.clone(), done.clone());
+        tokio::spawn(async move {
+            write_group(&bus, &supervisor, group, &done).await;
+            drop(permit);
+        });
+    }
+    permits.acquire_many(u32::try_from(PARALLEL).unwrap_or(1)).await.map(drop).ok();
+}
+
+async fn write_group(bus: &Bus, supervisor: &Name, group: Vec<Request>, done: &mpsc::UnboundedSender<Done>) {
+    bus.connected().await;
+    // The driver may be gone on shutdown; what was asked for is written all the same.
+    let tell = |key, result| done.send(Done { key, result }).ok();
+    let mut keys = Vec::with_capacity(group.len());
+    let mut messages = Vec::with_capacity(group.len());
+    for request in group {
+        let key = match &request {
+            Request::Append { run, .. } => Key::Append(run.clone()),
+            Request::Dispatch(dispatch) => Key::Dispatch(dispatch.task.clone()),
+        };
+        match encode(bus, supervisor, request).await {
+            Ok(message) => {
+                keys.push(key);
+                messages.push(message);
+            }
+            Err(failure) => {
+                tell(key, Err(failure));
+            }
+        }
+    }
+    match bus.publish_batch(&messages).await {
+        Ok(written) => {
+            for (key, written) in keys.into_iter().zip(written) {
+                tell(key, Ok(written));
+            }
+        }
+        Err(error) => {
+            for key in keys {
+                tell(key, Err(error.clone().into()));
+            }
+        }
+    }
+}
+
+async fn encode(bus: &Bus, supervisor: &Name, request: Request) -> Result<Message, Failure> {
+    let failed = |error: serde_json::Error| Failure::Encode(error.to_string());
+    match request {
+        Request::Append { run, expected, event } => {
+            let subject = Subject::Run { supervisor: supervisor.clone(), run }.to_string();
+            Ok(Message { subject, payload: serde_json::to_vec(&event).map_err(failed)?.into(), expected })
+        }
+        Request::Dispatch(dispatch) => {
+            let Dispatch { task, pool, class, workflow, input, timeout_ms, deadline, idempotent } = *dispatch;
+            let name = format!("{}/{}/{}/in", task.run, task.path, task.attempt);
+            let envelope = TaskEnvelope {
+                version: VERSION,
+                workflow: workflow.into(),
+                input: bus.store_payload(&name, input).await?,
+                timeout_ms,
+                deadline,
+                idempotent,
+                traceparent: None,
+            };
+            let subject = Subject::Task { supervisor: supervisor.clone(), pool, class, task }.to_string();
+            Ok(Message::new(subject, serde_json::to_vec(&envelope).map_err(failed)?))
+        }
+    }
+}
