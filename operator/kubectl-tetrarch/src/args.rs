@@ -171,6 +171,9 @@ pub struct Run {
 pub struct Watch {
     /// Name of the Workflow
     pub workflow: String,
+    /// This run, which may not have started yet; the latest wanted one when left out
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
     /// Longest time to wait, such as 90s or 1h
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub timeout: Option<std::time::Duration>,

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
 use tetrarch_core::id::RunId;
 use tetrarch_crds::{Workflow, workflow::RunStatus};
-use tetrarch_plan::names;
+use tetrarch_plan::{conditions, names, reason::Reason};
 
 use crate::exit::is_final;
 
@@ -54,6 +54,14 @@ pub fn cancel(workflow: &Workflow, run: Option<&str>) -> Result<Request, String>
 /// The latest run of a Workflow.
 pub fn latest(workflow: &Workflow) -> Option<&RunStatus> {
     workflow.status.as_ref()?.run.as_ref()
+}
+
+/// Whether the status is about the present spec and no wanted run is still to be started.
+pub fn is_settled(workflow: &Workflow) -> bool {
+    let Some(status) = &workflow.status else { return false };
+    let ready = conditions::find(&status.conditions, conditions::READY);
+    let pending = ready.is_some_and(|ready| ready.reason == Reason::RunPending.as_str());
+    status.observed_generation >= workflow.metadata.generation && !pending
 }
 
 fn parameters(workflow: &Workflow, params: &[String]) -> Result<Map<String, Value>, String> {
@@ -130,6 +138,19 @@ mod tests {
         let going = workflow(&json!({"run": {"id": "audit-0a1b2-g1", "phase": "Running"}}));
         assert_eq!(cancel(&going, None).unwrap().annotations, json!({"tetrarch.dev/cancel": "audit-0a1b2-g1"}));
         assert!(cancel(&workflow(&json!({})), None).unwrap_err().contains("no run to cancel"));
+    }
+
+    #[test]
+    fn an_old_run_is_not_the_end_while_a_new_one_is_still_to_start() {
+        let ready = |reason: &str| json!({"type": "Ready", "status": "False", "reason": reason, "message": "", "lastTransitionTime": "2026-11-21T10:00:00Z"});
+        let mut object = workflow(&json!({"observedGeneration": 1, "conditions": [ready("RunSucceeded")]}));
+        object.metadata.generation = Some(1);
+        assert!(is_settled(&object));
+        object.metadata.generation = Some(2);
+        assert!(!is_settled(&object));
+        let pending = workflow(&json!({"observedGeneration": 1, "conditions": [ready("RunPending")]}));
+        assert!(!is_settled(&pending));
+        assert!(!is_settled(&Workflow { status: None, ..pending }));
     }
 
     #[test]

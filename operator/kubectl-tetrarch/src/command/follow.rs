@@ -16,7 +16,7 @@ use crate::{
     cluster::Cluster,
     exit::{Exit, is_final},
     failure::Error,
-    request::latest,
+    request::{is_settled, latest},
     screen::Screen,
     view::run,
 };
@@ -24,7 +24,7 @@ use crate::{
 /// Which run is followed.
 #[derive(Clone, Debug)]
 pub enum Wanted {
-    /// The latest one; a later one is followed from then on.
+    /// The latest one; a later one is followed from then on, and one that is wanted but has not started is waited for.
     Latest,
     /// This one.
     Run(String),
@@ -42,7 +42,8 @@ pub enum Show {
 /// Follows the latest run of a Workflow.
 pub async fn watch(cluster: &Cluster, args: &Watch) -> Result<Exit, Error> {
     cluster.workflow(&args.workflow).await?;
-    let ended = until_final(cluster, &args.workflow, &Wanted::Latest, Show::Progress, args.timeout).await?;
+    let wanted = args.run.clone().map_or(Wanted::Latest, Wanted::Run);
+    let ended = until_final(cluster, &args.workflow, &wanted, Show::Progress, args.timeout).await?;
     Ok(Exit::of(ended.phase))
 }
 
@@ -108,6 +109,7 @@ impl Seen {
             watcher::Event::Init | watcher::Event::InitDone => return Ok(None),
         };
         let run = latest(&object).cloned();
+        let settled = matches!(wanted, Wanted::Run(_)) || is_settled(&object);
         self.object = Some(object);
         match (wanted, run) {
             (Wanted::Latest, Some(run)) => self.followed = Some(run),
@@ -120,7 +122,7 @@ impl Seen {
             }
             _ => {}
         }
-        Ok(self.followed.clone().filter(|run| is_final(run.phase)))
+        Ok(self.followed.clone().filter(|run| settled && is_final(run.phase)))
     }
 
     fn show(&mut self, screen: &mut Screen, show: Show) -> Result<(), Error> {
