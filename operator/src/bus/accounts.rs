@@ -125,7 +125,9 @@ impl BusPort for Accounts {
             let session = self.session()?;
             let link = self.open_link(&session, account).await?;
             link.remove_everything().await?;
+            // Closed before the servers refuse it: a client that is refused tries again for ever.
             session.links().remove(&account.uid);
+            drop(link);
             let key = session.root.account(&account.uid)?;
             session.system.delete(&session.root, &key, self.clock.now().as_second()).await
         })

@@ -275,9 +275,11 @@ fn uid(object: &Value) -> Option<String> {
 }
 
 fn owner_uids(object: &Value) -> impl Iterator<Item = String> + '_ {
-    object["metadata"]["ownerReferences"].as_array().into_iter().flatten().filter_map(|owner| {
-        owner["uid"].as_str().map(ToOwned::to_owned)
-    })
+    object["metadata"]["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|owner| owner["uid"].as_str().map(ToOwned::to_owned))
 }
 
 fn respond(code: StatusCode, body: &Value) -> Response<Body> {
