@@ -35,7 +35,7 @@ use crate::{
 pub const LEASE: &str = "tetrarch-operator";
 
 /// Pause between two looks at the keys and certificates.
-const TRUST_CHECK: Duration = Duration::from_secs(600);
+const TRUST_CHECK: Duration = Duration::from_mins(10);
 
 /// Pause before keys are read again after a failure.
 const TRUST_RETRY: Duration = Duration::from_secs(2);
@@ -248,10 +248,7 @@ async fn measure(context: &Context) {
     }
 }
 
-fn count<K: Reconciled>(context: &Context)
-where
-    K: Lookup<DynamicType = ()>,
-{
+fn count<K: Reconciled + Lookup<DynamicType = ()>>(context: &Context) {
     let objects = K::store(&context.world).state();
     let ready = objects.iter().filter(|object| is_true(object.conditions(), READY)).count();
     context.metrics.objects(K::CONTROLLER, ready, objects.len() - ready);

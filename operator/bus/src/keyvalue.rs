@@ -39,7 +39,7 @@ impl Bus {
         if reply.status == Some(StatusCode::NOT_FOUND) {
             return Ok(None);
         }
-        let header = |name: &str| reply.headers.as_ref().and_then(|headers| headers.get(name)).map(|v| v.as_str());
+        let header = |name: &str| reply.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
         let is_deleted = header("KV-Operation").is_some();
         let revision = header("Nats-Sequence").and_then(|text| text.parse().ok()).ok_or_else(|| Error::Refused {
             subject: format!("{bucket}/{key}"),

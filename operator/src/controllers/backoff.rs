@@ -40,13 +40,13 @@ impl Backoff {
 fn pause(class: FailureClass, before: u32) -> Duration {
     let (first, longest) = match class {
         // Only a change helps, and a change wakes by itself; this is for what cannot be seen.
-        FailureClass::Invalid => (Duration::from_secs(60), Duration::from_secs(600)),
+        FailureClass::Invalid => (Duration::from_mins(1), Duration::from_mins(10)),
         FailureClass::Conflict => (Duration::from_millis(50), Duration::from_secs(5)),
-        FailureClass::Transient => (Duration::from_millis(250), Duration::from_secs(60)),
+        FailureClass::Transient => (Duration::from_millis(250), Duration::from_mins(1)),
         FailureClass::Bus => (Duration::from_millis(500), Duration::from_secs(10)),
-        FailureClass::Forbidden => (Duration::from_secs(10), Duration::from_secs(300)),
+        FailureClass::Forbidden => (Duration::from_secs(10), Duration::from_mins(5)),
         // The other's object is not watched.
-        FailureClass::NotOwned => (Duration::from_secs(5), Duration::from_secs(60)),
+        FailureClass::NotOwned => (Duration::from_secs(5), Duration::from_mins(1)),
     };
     first.saturating_mul(2_u32.saturating_pow(before.min(16))).min(longest)
 }
@@ -79,7 +79,7 @@ mod tests {
         for class in CLASSES {
             let pauses: Vec<Duration> = (0..40).map(|before| pause(class, before)).collect();
             assert!(pauses.is_sorted(), "{class:?}");
-            assert!(pauses[39] <= Duration::from_secs(600) && pauses[39] > pauses[0], "{class:?}");
+            assert!(pauses[39] <= Duration::from_mins(10) && pauses[39] > pauses[0], "{class:?}");
         }
     }
 

@@ -51,10 +51,7 @@ impl Controllers {
     }
 }
 
-fn run<K: Reconciled>(context: Arc<Context>) -> impl Future<Output = ()> + Send
-where
-    K: Lookup<DynamicType = ()>,
-{
+fn run<K: Reconciled + Lookup<DynamicType = ()>>(context: Arc<Context>) -> impl Future<Output = ()> + Send {
     // Listening begins here and not when the future is first polled, so that no request is lost in between.
     let mut outlet = context.queue.listen(K::CONTROLLER);
     let requests = stream::poll_fn(move |task| outlet.poll_recv(task))
@@ -65,7 +62,7 @@ where
         let config = Config::default().concurrency(CONCURRENCY);
         applier(
             |object, context| Box::pin(reconcile::<K>(object, context)),
-            on_error::<K>,
+            |object, error, context| on_error(object.as_ref(), error, &context),
             context,
             store,
             requests,
@@ -97,8 +94,8 @@ where
     }
 }
 
-fn on_error<K: Reconciled>(object: Arc<K>, error: &Error, context: Arc<Context>) -> Action {
-    context.backoff.failed(&target_of(object.as_ref()), error.class)
+fn on_error<K: Reconciled>(object: &K, error: &Error, context: &Context) -> Action {
+    context.backoff.failed(&target_of(object), error.class)
 }
 
 type Done<K> = Result<(ObjectRef<K>, Action), controller::Error<Error, never::Never>>;

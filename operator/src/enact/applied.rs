@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::world::{World, children::Fingerprint};
 
 /// How long an applied object of a kind that is not watched counts as unchanged.
-const BLIND_TRUST: Duration = Duration::from_secs(60);
+const BLIND_TRUST: Duration = Duration::from_mins(1);
 
 /// What was applied, by object and field manager.
 #[derive(Default)]

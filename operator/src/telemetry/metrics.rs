@@ -106,7 +106,11 @@ pub struct Metrics {
 
 impl Metrics {
     /// New metrics in a registry of their own.
-    #[expect(clippy::expect_used, reason = "names and labels are constants of this file; a test makes them all")]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "names and labels are constants of this file; a test makes them all"
+    )]
     pub fn new() -> Self {
         let registry = Registry::new();
         let gauges = |name: &str, help: &str, labels: &[&str]| {

@@ -14,8 +14,8 @@ const AUTHORITY_VALID: Duration = Duration::from_hours(24 * 3650);
 /// How long a server's certificate is valid.
 const SERVER_VALID: Duration = Duration::from_hours(24 * 365);
 
-/// How long before its end a server's certificate is renewed.
-const RENEW_BEFORE: Duration = Duration::from_hours(24 * 120);
+/// The age at which a server's certificate is renewed.
+const RENEW_AFTER: Duration = Duration::from_hours(24 * 245);
 
 /// Why a certificate could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub struct Pair {
 
 /// When a server's certificate made at `now` is to be renewed.
 pub fn renew_at(now: Timestamp) -> Result<Timestamp, Error> {
-    Ok(now.checked_add(SERVER_VALID - RENEW_BEFORE)?)
+    Ok(now.checked_add(RENEW_AFTER)?)
 }
 
 fn validity(params: &mut CertificateParams, now: Timestamp, valid: Duration) -> Result<(), Error> {

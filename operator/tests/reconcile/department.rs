@@ -13,27 +13,27 @@ fn object(kind: &str, namespace: Option<&str>, name: &str, spec: &Value) -> Valu
 
 /// Orchestrator and Domain.
 pub fn apply_frame(api: &FakeApi) {
-    api.put("orchestrators", object("Orchestrator", None, "acme", &json!({})));
+    api.put("orchestrators", &object("Orchestrator", None, "acme", &json!({})));
     let admins = json!([{"kind": "User", "name": "ann"}]);
     let spec = json!({"orchestratorRef": {"name": "acme"}, "quota": {"cpu": "4"}, "members": {"admins": admins}});
-    api.put("domains", object("Domain", None, "compliance", &spec));
+    api.put("domains", &object("Domain", None, "compliance", &spec));
 }
 
 /// Everything.
 pub fn apply(api: &FakeApi) {
     apply_frame(api);
     let here = Some("compliance");
-    api.put("supervisors", object("Supervisor", here, "licences", &json!({"replicas": 2})));
+    api.put("supervisors", &object("Supervisor", here, "licences", &json!({"replicas": 2})));
     let pool = json!({
         "supervisorRef": {"name": "licences"},
         "agent": {"image": "example/classifier:1"},
         "capabilities": [{"name": "classify"}],
         "scaling": {"min": 1, "max": 3},
     });
-    api.put("agentpools", object("AgentPool", here, "classifier", &pool));
+    api.put("agentpools", &object("AgentPool", here, "classifier", &pool));
     let steps = json!([{"name": "a", "task": {"agent": {"capability": "classify"}}}]);
     let workflow = json!({"supervisorRef": {"name": "licences"}, "start": "OnRequest", "steps": steps});
-    api.put("workflows", object("Workflow", here, "audit", &workflow));
+    api.put("workflows", &object("Workflow", here, "audit", &workflow));
 }
 
 /// The condition of an object as `<status> <reason>: <message>`.

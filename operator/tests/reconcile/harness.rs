@@ -160,7 +160,7 @@ impl Harness {
                 "replicas": wanted, "updatedReplicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted,
                 "conditions": [{"type": "Available", "status": "True"}],
             });
-            self.api.put("deployments", ready);
+            self.api.put("deployments", &ready);
         }
         self.api.collect_garbage();
         self.api.end_state() != before

@@ -104,9 +104,9 @@ async fn a_process_that_dies_while_deleting_a_domain_leaves_nothing_behind() {
     loop {
         let mut harness = settled().await;
         let foreign = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "foreign"}});
-        harness.api.put("namespaces", foreign);
+        harness.api.put("namespaces", &foreign);
         let deleted = json!({"metadata": {"name": "compliance", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
-        harness.api.put("domains", deleted);
+        harness.api.put("domains", &deleted);
         harness.api.fail(Fault::CrashAfter(crashes));
         for _ in 0..10 {
             harness.round().await;
@@ -172,7 +172,7 @@ async fn an_object_of_someone_else_is_never_written_over() {
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "classifier-agents", "namespace": "compliance"}, "spec": spec,
     });
-    harness.api.put("services", service);
+    harness.api.put("services", &service);
     for _ in 0..6 {
         harness.round().await;
     }
@@ -186,7 +186,7 @@ async fn a_child_that_somebody_edits_is_put_right() {
     let mut harness = settled().await;
     let mut deployment = harness.api.get("deployments", HERE, "licences-supervisor").unwrap();
     deployment["spec"]["replicas"] = json!(7);
-    harness.api.put("deployments", deployment);
+    harness.api.put("deployments", &deployment);
     harness.settle().await;
     let deployment = harness.api.get("deployments", HERE, "licences-supervisor").unwrap();
     assert_eq!(deployment["spec"]["replicas"], json!(2));

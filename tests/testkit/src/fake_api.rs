@@ -81,11 +81,11 @@ impl FakeApi {
     }
 
     /// Stores an object as if somebody else had written it, or changes a stored one.
-    pub fn put(&self, plural: &str, object: Value) -> Value {
+    pub fn put(&self, plural: &str, object: &Value) -> Value {
         let mut state = self.lock();
-        let path = Path::of_object(plural, &object);
+        let path = Path::of_object(plural, object);
         let old = state.objects.get(&path).cloned();
-        let merged = old.clone().map_or_else(|| object.clone(), |old| merge::merge(&old, &object));
+        let merged = old.as_ref().map_or_else(|| object.clone(), |old| merge::merge(old, object));
         state.store(&path, old.as_ref(), merged)
     }
 

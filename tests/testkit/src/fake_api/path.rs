@@ -21,10 +21,7 @@ impl Path {
     /// Reads a URL; of a collection the name is taken from the body.
     pub fn parse(url: &str, body: &Value) -> Option<Self> {
         let parts: Vec<&str> = url.trim_matches('/').split('/').collect();
-        let rest = match parts.as_slice() {
-            ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
-            _ => return None,
-        };
+        let (["api", _, rest @ ..] | ["apis", _, _, rest @ ..]) = parts.as_slice() else { return None };
         let owned = |text: &&str| (*text).to_owned();
         let body_name = body["metadata"]["name"].as_str().map(ToOwned::to_owned);
         let (namespace, plural, rest) = match rest {
