@@ -51,7 +51,7 @@ finish tools "getting helm"
 check stale "generated files are up to date" tests/generate.sh --check
 check charts "charts: lint, schema, rendered manifests" tests/charts.sh
 finish cargo-deny-install "building cargo-deny"
-check deny "licences, banned crates and sources" "$(tests/tools.sh cargo-deny)" --offline check --hide-inclusion-graph bans licenses sources
+check deny "licences, banned crates and sources" "$(tests/tools.sh cargo-deny)" --locked check --hide-inclusion-graph bans licenses sources
 
 if ((${#failed[@]} > 0)); then
   for title in "${failed[@]}"; do say "failed: $title" >&2; done
