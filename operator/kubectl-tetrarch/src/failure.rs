@@ -91,8 +91,10 @@ impl Asked<'_> {
             )),
             404 => {
                 let namespace = self.namespace.map_or(String::new(), |namespace| format!(" -n {namespace}"));
+                let inside = self.namespace.map_or(String::new(), |namespace| format!(" in namespace {namespace:?}"));
+                let (one, name) = (self.resource.trim_end_matches('s'), self.name.unwrap_or_default());
                 Error::Request(format!(
-                    "there is no {place}\nsee what there is with `kubectl tetrarch get {}{namespace}`, or look everywhere with -A",
+                    "there is no {one} {name:?}{inside}\nsee what there is with `kubectl tetrarch get {}{namespace}`, or look everywhere with -A",
                     if self.resource == "agentpools" { "pools" } else { self.resource }
                 ))
             }
@@ -138,7 +140,9 @@ mod tests {
     #[test]
     fn each_refusal_says_what_to_do_next() {
         assert!(said(404, "").contains("helm install tetrarch-crds"));
-        assert!(said(404, "audit").contains("get workflows -n compliance"));
+        let missing = said(404, "audit");
+        assert!(missing.starts_with("there is no workflow \"audit\" in namespace \"compliance\""), "{missing}");
+        assert!(missing.contains("get workflows -n compliance"));
         assert!(said(403, "audit").contains("spec.members"));
         assert!(said(401, "").contains("renew the credentials"));
     }

@@ -14,8 +14,8 @@ use crate::exit::is_final;
 pub struct Request {
     /// Id of the run.
     pub run: String,
-    /// The annotations to set.
-    pub annotations: Value,
+    /// The annotations to set; none when this very request has been made before.
+    pub annotations: Option<Value>,
 }
 
 /// Id of a request that was not named: the time, so that ids sort as they came.
@@ -28,12 +28,14 @@ pub fn run(workflow: &Workflow, id: &str, params: &[String]) -> Result<Request, 
     let values = parameters(workflow, params)?;
     let run = names::requested_run(&workflow.name_any(), &workflow.uid().unwrap_or_default(), id);
     run.parse::<RunId>().map_err(|error| format!("--id {id:?} makes no run id: {error}"))?;
-    let known = latest(workflow).is_some_and(|latest| latest.id == run);
-    if known || workflow.annotations().get(names::ANNOTATION_RUN).is_some_and(|last| last == id) {
-        return Err(format!("the run {run:?} has been asked for already: choose another --id, or leave it out"));
+    let repeated = latest(workflow).is_some_and(|latest| latest.id == run)
+        || workflow.annotations().get(names::ANNOTATION_RUN).is_some_and(|last| last == id);
+    if repeated {
+        return Ok(Request { run, annotations: None });
     }
     let parameters = if values.is_empty() { Value::Null } else { Value::from(Value::Object(values).to_string()) };
-    Ok(Request { run, annotations: json!({names::ANNOTATION_RUN: id, names::ANNOTATION_RUN_PARAMETERS: parameters}) })
+    let annotations = json!({names::ANNOTATION_RUN: id, names::ANNOTATION_RUN_PARAMETERS: parameters});
+    Ok(Request { run, annotations: Some(annotations) })
 }
 
 /// Asks to cancel a run, the latest one unless another is named.
@@ -48,7 +50,7 @@ pub fn cancel(workflow: &Workflow, run: Option<&str>) -> Result<Request, String>
     if let Some(latest) = latest.filter(|latest| latest.id == run && is_final(latest.phase)) {
         return Err(format!("the run {run:?} has ended already: {:?}", latest.phase));
     }
-    Ok(Request { annotations: json!({names::ANNOTATION_CANCEL: run}), run })
+    Ok(Request { annotations: Some(json!({names::ANNOTATION_CANCEL: run})), run })
 }
 
 /// The latest run of a Workflow.
@@ -113,9 +115,9 @@ mod tests {
     fn a_request_names_its_run_and_carries_the_values() {
         let request = run(&workflow(&json!({})), "nightly", &params(&["tree=main", "limit=7"])).unwrap();
         assert_eq!(request.run, "audit-0a1b2-nightly");
-        assert_eq!(request.annotations["tetrarch.dev/run"], "nightly");
-        let values: Value =
-            serde_json::from_str(request.annotations["tetrarch.dev/run-parameters"].as_str().unwrap()).unwrap();
+        let annotations = request.annotations.unwrap();
+        assert_eq!(annotations["tetrarch.dev/run"], "nightly");
+        let values: Value = serde_json::from_str(annotations["tetrarch.dev/run-parameters"].as_str().unwrap()).unwrap();
         assert_eq!(values, json!({"tree": "main", "limit": 7}));
     }
 
@@ -124,11 +126,16 @@ mod tests {
     #[case("x", &[], "add --param tree=VALUE")]
     #[case("x", &["tree"], "write name=value")]
     #[case("Nightly!", &["tree=a"], "makes no run id")]
-    #[case("seen", &["tree=a"], "asked for already")]
     fn a_senseless_request_is_refused_with_the_remedy(#[case] id: &str, #[case] list: &[&str], #[case] remedy: &str) {
-        let seen = workflow(&json!({"run": {"id": "audit-0a1b2-seen", "phase": "Running"}}));
-        let error = run(&seen, id, &params(list)).unwrap_err();
+        let error = run(&workflow(&json!({})), id, &params(list)).unwrap_err();
         assert!(error.contains(remedy), "{error}");
+    }
+
+    #[test]
+    fn the_same_request_is_made_once() {
+        let seen = workflow(&json!({"run": {"id": "audit-0a1b2-seen", "phase": "Running"}}));
+        let again = run(&seen, "seen", &params(&["tree=a"])).unwrap();
+        assert_eq!(again, Request { run: "audit-0a1b2-seen".to_owned(), annotations: None });
     }
 
     #[test]
@@ -136,7 +143,7 @@ mod tests {
         let ended = workflow(&json!({"run": {"id": "audit-0a1b2-g1", "phase": "Succeeded"}}));
         assert!(cancel(&ended, None).unwrap_err().contains("ended already: Succeeded"));
         let going = workflow(&json!({"run": {"id": "audit-0a1b2-g1", "phase": "Running"}}));
-        assert_eq!(cancel(&going, None).unwrap().annotations, json!({"tetrarch.dev/cancel": "audit-0a1b2-g1"}));
+        assert_eq!(cancel(&going, None).unwrap().annotations, Some(json!({"tetrarch.dev/cancel": "audit-0a1b2-g1"})));
         assert!(cancel(&workflow(&json!({})), None).unwrap_err().contains("no run to cancel"));
     }
 

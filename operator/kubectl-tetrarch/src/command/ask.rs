@@ -17,7 +17,9 @@ pub async fn run(cluster: &Cluster, args: &Run) -> Result<Exit, Error> {
     let workflow = cluster.workflow(&args.workflow).await?;
     let id = args.id.clone().unwrap_or_else(|| request::id_at(Timestamp::now()));
     let request = request::run(&workflow, &id, &args.param).map_err(Error::Request)?;
-    cluster.annotate(&workflow, &request.annotations).await?;
+    if let Some(annotations) = &request.annotations {
+        cluster.annotate(&workflow, annotations).await?;
+    }
     Screen::stdout().print(&format!("{}\n", request.run))?;
     if !args.wait && !args.watch {
         return Ok(Exit::Success);
@@ -31,7 +33,9 @@ pub async fn run(cluster: &Cluster, args: &Run) -> Result<Exit, Error> {
 pub async fn cancel(cluster: &Cluster, args: &Cancel) -> Result<Exit, Error> {
     let workflow = cluster.workflow(&args.workflow).await?;
     let request = request::cancel(&workflow, args.run.as_deref()).map_err(Error::Request)?;
-    cluster.annotate(&workflow, &request.annotations).await?;
+    if let Some(annotations) = &request.annotations {
+        cluster.annotate(&workflow, annotations).await?;
+    }
     if !args.wait {
         Screen::stdout().print(&format!("{} is to be cancelled\n", request.run))?;
         return Ok(Exit::Success);

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// The time since then, in its two largest units: `42s`, `3m12s`, `5h3m`, `12d4h`.
+/// The whole seconds since then, in the two largest units: `42s`, `3m12s`, `5h3m`, `12d4h`.
 pub fn age(since: Option<&Time>, now: Timestamp) -> String {
-    since.map(|since| duration(since.0, now)).unwrap_or_default()
+    let whole = |at: Timestamp| Timestamp::from_second(at.as_second()).unwrap_or(at);
+    since.map(|since| duration(whole(since.0), whole(now))).unwrap_or_default()
 }
 
 /// The time from one point to another; while there is no other, until now.
