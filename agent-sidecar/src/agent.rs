@@ -194,7 +194,13 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 fn parse_envelope(body: &Bytes) -> Answer {
-    match serde_json::from_slice::<Envelope<'_>>(body) {
+    // Serde would also take an array for the envelope's fields in order.
+    let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let parsed = match serde_json::from_slice::<Envelope<'_>>(body) {
+        Ok(_) if !is_object => Err("it is no JSON object".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    };
+    match parsed {
         Ok(Envelope { error: Some(error), .. }) if error.retryable => Answer::Failed(error.message),
         Ok(Envelope { error: Some(error), .. }) => Answer::Rejected(error.message),
         Ok(Envelope { output: Some(output), .. }) => Answer::Output(body.slice_ref(output.get().as_bytes())),

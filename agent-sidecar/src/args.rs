@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use tetrarch_core::id::Name;
-use tetrarch_protocol::permission::agent_inbox;
+use tetrarch_protocol::{permission::agent_inbox, stream::ACK_WAIT};
 
 use crate::service::Options;
 
@@ -82,6 +82,7 @@ impl Args {
             health_url: self.agent_health_url.clone(),
             drain_timeout: Duration::from_secs(self.drain_timeout_seconds),
             max_response: self.max_response_bytes,
+            ack_wait: ACK_WAIT,
         }
     }
 }

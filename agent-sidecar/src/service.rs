@@ -70,6 +70,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Largest answer of the agent, in bytes.
     pub max_response: usize,
+    /// `ack_wait` of the pool's consumers.
+    pub ack_wait: Duration,
 }
 
 /// One sidecar. Dropping it ends everything at once, as a crash would.
@@ -103,8 +105,12 @@ impl Service {
         let (queues, inbox) = Queues::open(bus, options.supervisor.clone(), options.pool.clone()).await?;
         let (sender, commands) = mpsc::unbounded_channel();
         let (status, watched) = watch::channel(Status::default());
-        let settings =
-            Settings { agent: options.agent.clone(), slots: options.slots, drain_timeout: options.drain_timeout };
+        let settings = Settings {
+            agent: options.agent.clone(),
+            slots: options.slots,
+            drain_timeout: options.drain_timeout,
+            ack_wait: options.ack_wait,
+        };
         metrics.slots.set(options.slots.into());
         let beat = Heartbeat {
             version: VERSION,

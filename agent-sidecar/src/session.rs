@@ -20,7 +20,6 @@ use std::{
 };
 
 use tetrarch_core::{id::TaskId, workflow::journal::FailureReason};
-use tetrarch_protocol::stream::ACK_WAIT;
 
 use self::{
     event::{Action, Answer, Delivery, Event, Key, Now, Outcome, Unreadable},
@@ -33,8 +32,6 @@ use self::{
 
 /// Finished tasks that are remembered.
 const REMEMBERED: usize = 1024;
-/// Time between two extensions of a task.
-const EXTEND: Duration = Duration::from_secs(ACK_WAIT.as_secs() / 3);
 /// Pause before something that the bus did not answer is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Times an acknowledgement is sent without being confirmed.
@@ -53,6 +50,8 @@ pub struct Settings {
     pub slots: u32,
     /// Longest time for running tasks once draining.
     pub drain_timeout: Duration,
+    /// Time after which the server delivers a task again; it is extended every third of it.
+    pub ack_wait: Duration,
 }
 
 /// The state of a session.
@@ -192,7 +191,8 @@ impl Session {
         };
         let first = delivery.deliveries <= 1;
         let id = delivery.task.clone();
-        let (mut task, unreadable) = Task::new(delivery.task, delivery.deliveries, brief, now.steady + EXTEND);
+        let (mut task, unreadable) =
+            Task::new(delivery.task, delivery.deliveries, brief, now.steady + self.settings.ack_wait / 3);
         let ctx = Context { key, now, agent: &self.settings.agent, draining: false };
         let order = match unreadable {
             Some(why) => task.end(
@@ -238,7 +238,7 @@ impl Session {
         self.pulls.reset();
         if connected {
             for (key, task) in &mut self.tasks {
-                task.extend_at = now.steady + EXTEND;
+                task.extend_at = now.steady + self.settings.ack_wait / 3;
                 actions.push(Action::Extend(*key));
             }
         }
@@ -270,7 +270,7 @@ impl Session {
             if let Some(task) = self.tasks.get_mut(&key)
                 && task.extend_at <= now.steady
             {
-                task.extend_at = now.steady + EXTEND;
+                task.extend_at = now.steady + self.settings.ack_wait / 3;
                 actions.push(Action::Extend(key));
             }
         }

@@ -40,7 +40,8 @@ pub enum Error {
 /// How to reach the bus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Address, `tls://host:4222` or, without encryption, `nats://host:4222`. Several are separated by commas.
+    /// Address, `tls://host:4222` or, without encryption, `nats://host:4222`. Several are separated by commas. The first one may
+    /// carry a user and a password; credentials go before them.
     pub url: String,
     /// File with the user's JWT and key (`user.creds`).
     pub credentials: Option<PathBuf>,
@@ -107,6 +108,11 @@ pub async fn connect(options: &Options) -> Result<Bus, Error> {
     if let Some(path) = &options.credentials {
         connect =
             connect.credentials_file(path).await.map_err(|source| Error::Credentials { path: path.clone(), source })?;
+    }
+    if options.credentials.is_none()
+        && let Some((user, password)) = parse_login(&options.url)
+    {
+        connect = connect.user_and_password(user, password);
     }
     if let Some(path) = &options.ca {
         connect = connect.add_root_certificates(path.clone());
@@ -179,6 +185,12 @@ async fn finish(options: &Options, connect: ConnectOptions, state: watch::Receiv
         .ack_timeout(REQUEST_TIMEOUT)
         .build(client.clone());
     Ok(Bus { client, jetstream, state })
+}
+
+/// User and password of an address such as `nats://user:password@host:4222`; the client itself ignores them.
+fn parse_login(url: &str) -> Option<(String, String)> {
+    let address: async_nats::ServerAddr = url.split(',').next()?.trim().parse().ok()?;
+    Some((address.username()?.to_owned(), address.password()?.to_owned()))
 }
 
 fn reconnect_delay(attempts: usize) -> Duration {
