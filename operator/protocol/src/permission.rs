@@ -97,6 +97,8 @@ fn blobs() -> Vec<String> {
         format!("$JS.API.STREAM.PURGE.{stream}"),
         format!("$JS.API.DIRECT.GET.{stream}"),
         format!("$JS.API.DIRECT.GET.{stream}.>"),
+        // Reading an object makes an ordered consumer without a name.
+        format!("$JS.API.CONSUMER.CREATE.{stream}"),
         format!("$JS.API.CONSUMER.CREATE.{stream}.>"),
         format!("$JS.API.CONSUMER.INFO.{stream}.>"),
         format!("$JS.API.CONSUMER.DELETE.{stream}.>"),
