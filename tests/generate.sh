@@ -15,42 +15,11 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 generate_crds() {
-  local documents=$out/all.yaml file name
-  cargo run --locked -p tetrarch-crds --bin crdgen >"$documents"
-  if grep -n '{{' "$documents"; then
-    echo "a description holds {{, which the chart would run as a template: write it another way" >&2
-    return 1
-  fi
-  mkdir -p "$out"/{crds/generated,config/crd/bases,charts/tetrarch-crds/templates}
-  # One file for each document, named as kubebuilder does.
-  awk -v dir="$out/crds/generated" '
-    function flush() { if (text != "") { printf "%s", text > (dir "/tetrarch.dev_" plural ".yaml") }; text = ""; plural = "" }
-    /^---$/ { flush(); next }
-    plural == "" && /^  name: .*\.tetrarch\.dev$/ { plural = $2; sub(/\..*/, "", plural) }
-    NF || text != "" { text = text $0 "\n" }
-    END { flush() }
-  ' "$documents"
-  for file in "$out"/crds/generated/*.yaml; do
-    name=$(basename "$file")
-    sed -i -e :a -e '/^\n*$/{$d;N;ba' -e '}' "$file" # no empty lines at the end
-    sed -i "1i # Generated from crds/src by 'make generate'; do not edit." "$file"
-    cp "$file" "$out/config/crd/bases/$name"
-    sed '/^metadata:$/a\
-  labels:\
-    app.kubernetes.io/name: tetrarch\
-    app.kubernetes.io/managed-by: {{ .Release.Service }}\
-    helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}\
-  {{- if .Values.keep }}\
-  annotations:\
-    helm.sh/resource-policy: keep\
-  {{- end }}' "$file" >"$out/charts/tetrarch-crds/templates/$name"
-  done
-}
-
-describe_fields() {
-  mkdir -p "$out/docs/reference"
-  cargo run --locked -p tetrarch-crds --bin crdref -- "$out/docs/reference"
-  sed -i "1i <!-- Generated from crds/src by 'make generate'; do not edit. -->" "$out"/docs/reference/*.md
+  crdgen() { cargo run --quiet --locked -p tetrarch-crds --bin crdgen -- "$@"; }
+  crdgen "$out/crds/generated"
+  crdgen "$out/config/crd/bases"
+  crdgen --helm "$out/charts/tetrarch-crds/templates"
+  crdgen --markdown "$out/docs/reference"
 }
 
 copy_roles() {
@@ -91,11 +60,9 @@ render_bases() {
 
 generate_all() {
   generate_crds
-  describe_fields
   copy_roles
   render_bases
   tabulate_values
-  rm -f "$out/all.yaml"
 }
 
 step generate "generating CRDs, chart roles and value tables" generate_all

@@ -106,7 +106,7 @@ pub struct Agent {
     pub pod_template: Option<AnyJson>,
 }
 
-/// When an image is pulled.
+/// When the image is pulled, as in a container: `Always`, `IfNotPresent` or `Never`. Default: `Always` for the tag `latest`, else `IfNotPresent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImagePullPolicy {
     /// At every start.

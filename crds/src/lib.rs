@@ -7,7 +7,9 @@
 
 pub mod agent_pool;
 pub mod domain;
+pub mod manifest;
 pub mod orchestrator;
+pub mod reference;
 pub mod schema;
 pub mod shared;
 pub mod supervisor;

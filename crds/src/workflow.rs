@@ -247,7 +247,7 @@ impl Default for Reduce {
     }
 }
 
-/// Reducers that need no agent.
+/// A reducer that the Supervisor applies itself, without an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BuiltinReducer {
     /// The list of outputs in the order of the items.

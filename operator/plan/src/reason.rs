@@ -101,6 +101,22 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Whether something else is missing that may still come: manifests are applied in any order.
+    pub const fn is_missing_reference(self) -> bool {
+        matches!(
+            self,
+            Self::OrchestratorNotFound
+                | Self::OrchestratorNotAccepted
+                | Self::DomainNotFound
+                | Self::DomainNotAccepted
+                | Self::SupervisorNotFound
+                | Self::SupervisorRequired
+                | Self::SupervisorNotAccepted
+        )
+    }
+}
+
 /// Something found out, with a reason for programs and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {

@@ -18,7 +18,7 @@ use tetrarch_crds::{Domain, Orchestrator, Supervisor, shared::NameRef};
 
 use crate::{
     conditions::{self, HasConditions},
-    effect::Effect,
+    effect::{Effect, Plan},
     hierarchy,
     object::{Object, ObjectKey},
     reason::{Finding, Reason},
@@ -53,6 +53,23 @@ fn position<'a>(
             format!("Domain {:?} is not accepted: see its condition Accepted", domain.name_any()),
         )),
     }
+}
+
+/// Time from its creation that an object is given until what it refers to must be there. Manifests are applied in any
+/// order; who waits for all of them should not see a failure that the next second repairs.
+const GRACE: SignedDuration = SignedDuration::from_secs(20);
+
+/// Until when an object may wait for what it refers to.
+pub(crate) fn end_of_grace<K: Resource>(object: &K, now: Timestamp) -> Timestamp {
+    let created = object.meta().creation_timestamp.as_ref().map_or(now, |time| time.0);
+    created.checked_add(GRACE).unwrap_or(created)
+}
+
+/// The plan for an object that is not accepted, which looks again when the grace for a missing reference ends.
+fn refused<K: Resource>(object: &K, finding: Finding, now: Timestamp) -> Plan {
+    let (is_missing, end) = (finding.reason.is_missing_reference(), end_of_grace(object, now));
+    let plan = Plan::refused(finding);
+    if is_missing && now < end { plan.wake_at(end) } else { plan }
 }
 
 /// The time until which the deletion of an object waits for others to clean up.

@@ -19,6 +19,7 @@ use crate::{
     object::is_deleting,
     outcome::{Failure, FailureClass, Outcome},
     reason::{Finding, Reason},
+    reconcile::end_of_grace,
 };
 
 /// Whether two statuses say the same, whatever their condition times: then there is nothing to write.
@@ -40,14 +41,15 @@ fn conditions_of<K: Resource + HasConditions>(
         Acceptance::Accepted => (true, Finding::new(Reason::Accepted, "the spec is valid and within all limits")),
         Acceptance::Refused(finding) => (false, finding.clone()),
     };
-    let health = trouble(object, plan, outcome).unwrap_or_else(observed_health);
+    let health = trouble(object, plan, outcome, now).unwrap_or_else(observed_health);
     conditions::build(object.conditions(), object.meta().generation, (accepted.0, &accepted.1), &health, now)
 }
 
 /// What keeps the object from being Ready before anything that runs is looked at.
-fn trouble<K: Resource>(object: &K, plan: &Plan, outcome: &Outcome) -> Option<Health> {
+fn trouble<K: Resource>(object: &K, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Health> {
     let by_reason = |finding: Finding| {
-        if finding.reason.is_terminal() { Health::Stalled(finding) } else { Health::Reconciling(finding) }
+        let is_overdue = finding.reason.is_missing_reference() && now >= end_of_grace(object, now);
+        if finding.reason.is_terminal() || is_overdue { Health::Stalled(finding) } else { Health::Reconciling(finding) }
     };
     if let Outcome::Stopped(failure) = outcome {
         return Some(failed(failure));

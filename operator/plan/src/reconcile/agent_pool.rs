@@ -20,7 +20,7 @@ use crate::{
         agent_pool::{Pool, Size},
     },
     reason::{Finding, Reason},
-    reconcile::{accepted_supervisor, bus_name, position, prune},
+    reconcile::{accepted_supervisor, bus_name, position, prune, refused},
     settings::Settings,
     violation,
 };
@@ -53,7 +53,7 @@ pub struct Observed {
 
 /// Decides what to do. There is nothing to clean up: what a pool has in the cluster goes with it, and its Supervisor
 /// removes it from the bus.
-pub fn agent_pool(object: &AgentPool, observed: &Observed, _now: Timestamp) -> Plan {
+pub fn agent_pool(object: &AgentPool, observed: &Observed, now: Timestamp) -> Plan {
     if is_deleting(object) {
         return Plan::accepted(Vec::new());
     }
@@ -63,7 +63,7 @@ pub fn agent_pool(object: &AgentPool, observed: &Observed, _now: Timestamp) -> P
     };
     match admit(object, observed) {
         Ok(admitted) => Plan::accepted(effects(object, &pool, &admitted, observed)),
-        Err(finding) => Plan::refused(finding),
+        Err(finding) => refused(object, finding, now),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     object::{Kind, Object, ObjectKey, has_finalizer, is_deleting, to_json},
     parse::{self, domain::Parsed},
     reason::{Finding, Reason},
-    reconcile::prune,
+    reconcile::{prune, refused},
     settings::Settings,
     violation,
 };
@@ -46,7 +46,7 @@ pub struct Observed {
 }
 
 /// Decides what to do.
-pub fn domain(object: &Domain, observed: &Observed, _now: Timestamp) -> Plan {
+pub fn domain(object: &Domain, observed: &Observed, now: Timestamp) -> Plan {
     if is_deleting(object) {
         return deletion::plan(object, observed);
     }
@@ -56,7 +56,7 @@ pub fn domain(object: &Domain, observed: &Observed, _now: Timestamp) -> Plan {
     };
     let (orchestrator, tenure) = match admit(object, observed) {
         Ok(admitted) => admitted,
-        Err(finding) => return Plan::refused(finding),
+        Err(finding) => return refused(object, finding, now),
     };
     if !has_finalizer(object, names::FINALIZER_DOMAIN) {
         return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_DOMAIN }]);

@@ -20,7 +20,7 @@ use crate::{
     object::{Kind, ObjectKey, controller_ref, has_finalizer, is_deleting, skips_bus_cleanup, to_json},
     parse,
     reason::{Finding, Reason},
-    reconcile::{bus_name, patience, position, prune},
+    reconcile::{bus_name, patience, position, prune, refused},
     settings::Settings,
     violation,
 };
@@ -61,7 +61,7 @@ pub fn supervisor(object: &Supervisor, observed: &Observed, now: Timestamp) -> P
     let admitted = admit(object, observed);
     let (domain, orchestrator) = match &admitted {
         Ok(admitted) => admitted,
-        Err(finding) => return Plan::refused(finding.clone()),
+        Err(finding) => return refused(object, finding.clone(), now),
     };
     if !has_finalizer(object, names::FINALIZER_SUPERVISOR) {
         return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_SUPERVISOR }]);

@@ -21,7 +21,7 @@ use crate::{
     object::{has_finalizer, is_deleting, skips_bus_cleanup, to_json},
     parse::{self, agent_pool::Pool},
     reason::{Finding, Reason},
-    reconcile::{accepted_supervisor, bus_name, patience, position},
+    reconcile::{accepted_supervisor, bus_name, patience, position, refused},
     violation,
 };
 
@@ -53,7 +53,7 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
     };
     let (domain, supervisor) = match admit(object, observed) {
         Ok(admitted) => admitted,
-        Err(finding) => return Plan::refused(finding),
+        Err(finding) => return refused(object, finding, now),
     };
     if !has_finalizer(object, names::FINALIZER_WORKFLOW) {
         return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_WORKFLOW }]);

@@ -113,7 +113,7 @@ impl<'d> Checker<'d> {
             let entry = definition.steps[last].after.iter().position(|name| *name == definition.steps[first].name);
             let field = format!("spec.steps[{last}].after[{}]", entry.unwrap_or_default());
             let remedy = "remove one of these from the `after` of the next";
-            self.add(field, format!("steps wait for each other: {}", names.join(" -> ")), remedy);
+            self.add(field, format!("steps wait for each other in a cycle: {}", names.join(" -> ")), remedy);
         }
     }
 

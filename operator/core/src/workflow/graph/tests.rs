@@ -57,11 +57,11 @@ fn a_good_definition_has_no_violation() {
 )]
 #[case::waits_for_itself(
     vec![task_step("a", &["a"])],
-    "spec.steps[0].after[0]: steps wait for each other: a -> a: remove one of these from the `after` of the next"
+    "spec.steps[0].after[0]: steps wait for each other in a cycle: a -> a: remove one of these from the `after` of the next"
 )]
 #[case::cycle(
     vec![task_step("a", &["c"]), task_step("b", &["a"]), task_step("c", &["b"])],
-    "spec.steps[1].after[0]: steps wait for each other: b -> c -> a -> b: remove one of these from the `after` of the next"
+    "spec.steps[1].after[0]: steps wait for each other in a cycle: b -> c -> a -> b: remove one of these from the `after` of the next"
 )]
 #[case::bad_condition(
     vec![when(task_step("a", &[]), "1 +")],

@@ -76,7 +76,7 @@ fn a_definition_that_cannot_be_run_ends_as_failed() {
     driver.settle();
     let (phase, message) = driver.end();
     assert_eq!(phase, FinalPhase::Failed);
-    assert!(message.contains("steps wait for each other: a -> a"), "{message}");
+    assert!(message.contains("steps wait for each other in a cycle: a -> a"), "{message}");
 }
 
 #[rstest]
