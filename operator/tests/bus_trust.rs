@@ -1,5 +1,7 @@
 //! A real server started with the generated configuration and certificate: accounts are apart, and each user can do its work and no more.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 use std::{
     net::TcpListener,
     path::Path,

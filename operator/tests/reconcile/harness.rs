@@ -135,16 +135,16 @@ impl Harness {
         let ours = |object: &Value| object["metadata"]["labels"][names::LABEL_MANAGED_BY] == names::MANAGED_BY;
         let all = |_: &Value| true;
         let api = self.api.clone();
-        fill(&api, &mut self.writers.orchestrators, (), "orchestrators", all);
-        fill(&api, &mut self.writers.domains, (), "domains", all);
-        fill(&api, &mut self.writers.supervisors, (), "supervisors", all);
-        fill(&api, &mut self.writers.pools, (), "agentpools", all);
-        fill(&api, &mut self.writers.workflows, (), "workflows", all);
-        fill(&api, &mut self.writers.namespaces, (), "namespaces", all);
-        fill(&api, &mut self.writers.deployments, (), "deployments", ours);
-        fill(&api, &mut self.writers.pods, (), "pods", ours);
+        fill(&api, &mut self.writers.orchestrators, &(), "orchestrators", all);
+        fill(&api, &mut self.writers.domains, &(), "domains", all);
+        fill(&api, &mut self.writers.supervisors, &(), "supervisors", all);
+        fill(&api, &mut self.writers.pools, &(), "agentpools", all);
+        fill(&api, &mut self.writers.workflows, &(), "workflows", all);
+        fill(&api, &mut self.writers.namespaces, &(), "namespaces", all);
+        fill(&api, &mut self.writers.deployments, &(), "deployments", ours);
+        fill(&api, &mut self.writers.pods, &(), "pods", ours);
         for (kind, writer) in &mut self.writers.metas {
-            fill(&api, writer, kind.api_resource(), &plural(*kind), ours);
+            fill(&api, writer, &kind.api_resource(), &plural(*kind), ours);
         }
     }
 
@@ -175,7 +175,7 @@ pub fn plural(kind: Kind) -> String {
 fn fill<K>(
     api: &FakeApi,
     writer: &mut Writer<K>,
-    dynamic_type: <K as Lookup>::DynamicType,
+    dynamic_type: &<K as Lookup>::DynamicType,
     plural: &str,
     wanted: impl Fn(&Value) -> bool,
 ) where
@@ -183,11 +183,11 @@ fn fill<K>(
     <K as Lookup>::DynamicType: Eq + std::hash::Hash + Clone,
 {
     let ignore = |_: Option<&K>, _: Option<&K>| {};
-    follow::apply(writer, &dynamic_type, &Event::Init, ignore);
+    follow::apply(writer, dynamic_type, &Event::Init, ignore);
     for object in api.list(plural).into_iter().filter(wanted) {
-        follow::apply(writer, &dynamic_type, &Event::InitApply(serde_json::from_value(object).unwrap()), ignore);
+        follow::apply(writer, dynamic_type, &Event::InitApply(serde_json::from_value(object).unwrap()), ignore);
     }
-    follow::apply(writer, &dynamic_type, &Event::InitDone, ignore);
+    follow::apply(writer, dynamic_type, &Event::InitDone, ignore);
 }
 
 /// The different writes.
