@@ -27,11 +27,10 @@ use tetrarch_plan::{hierarchy, object::Kind};
 pub type Meta = PartialObjectMeta<DynamicObject>;
 
 /// Kinds of children of which only the metadata is watched.
-pub const META_KINDS: [Kind; 9] = [
+pub const META_KINDS: [Kind; 8] = [
     Kind::ResourceQuota,
     Kind::LimitRange,
     Kind::NetworkPolicy,
-    Kind::Role,
     Kind::RoleBinding,
     Kind::ServiceAccount,
     Kind::Service,

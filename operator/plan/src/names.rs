@@ -169,10 +169,14 @@ pub const POLICY_DNS: &str = "tetrarch-dns";
 pub const POLICY_BUS: &str = "tetrarch-bus";
 /// NetworkPolicy that lets metrics be scraped.
 pub const POLICY_METRICS: &str = "tetrarch-metrics";
-/// Role and RoleBinding of a Domain's admins.
-pub const ROLE_ADMIN: &str = "tetrarch-admin";
-/// Role and RoleBinding of a Domain's viewers.
-pub const ROLE_VIEWER: &str = "tetrarch-viewer";
+/// `ClusterRole` of the installation that a Domain's admins are bound to in its namespace.
+pub const CLUSTER_ROLE_MEMBER_ADMIN: &str = "tetrarch-member-admin";
+/// `ClusterRole` of the installation that a Domain's viewers are bound to in its namespace.
+pub const CLUSTER_ROLE_MEMBER_VIEWER: &str = "tetrarch-member-viewer";
+/// `RoleBinding` of a Domain's admins.
+pub const BINDING_ADMIN: &str = "tetrarch-admin";
+/// `RoleBinding` of a Domain's viewers.
+pub const BINDING_VIEWER: &str = "tetrarch-viewer";
 
 /// Id of the run of one generation: `<workflow>-<uid5>-g<generation>`.
 pub fn generation_run(workflow: &str, uid: &str, generation: i64) -> String {

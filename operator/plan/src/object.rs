@@ -17,8 +17,6 @@ pub enum Kind {
     /// `networking.k8s.io/v1`.
     NetworkPolicy,
     /// `rbac.authorization.k8s.io/v1`.
-    Role,
-    /// `rbac.authorization.k8s.io/v1`.
     RoleBinding,
     /// `v1`.
     ServiceAccount,
@@ -48,7 +46,6 @@ impl Kind {
             Self::ResourceQuota => ("", "v1", "resourcequotas"),
             Self::LimitRange => ("", "v1", "limitranges"),
             Self::NetworkPolicy => ("networking.k8s.io", "v1", "networkpolicies"),
-            Self::Role => ("rbac.authorization.k8s.io", "v1", "roles"),
             Self::RoleBinding => ("rbac.authorization.k8s.io", "v1", "rolebindings"),
             Self::ServiceAccount => ("", "v1", "serviceaccounts"),
             Self::Secret => ("", "v1", "secrets"),
@@ -69,7 +66,6 @@ impl Kind {
             Self::ResourceQuota => "ResourceQuota",
             Self::LimitRange => "LimitRange",
             Self::NetworkPolicy => "NetworkPolicy",
-            Self::Role => "Role",
             Self::RoleBinding => "RoleBinding",
             Self::ServiceAccount => "ServiceAccount",
             Self::Secret => "Secret",

@@ -6,7 +6,7 @@ use tetrarch_plan::{hierarchy::namespace_of, object::Kind, reconcile::domain::Ob
 use crate::context::Context;
 
 /// Kinds that a Domain has in its namespace.
-const CHILDREN: [Kind; 5] = [Kind::ResourceQuota, Kind::LimitRange, Kind::NetworkPolicy, Kind::Role, Kind::RoleBinding];
+const CHILDREN: [Kind; 4] = [Kind::ResourceQuota, Kind::LimitRange, Kind::NetworkPolicy, Kind::RoleBinding];
 
 /// Reads it.
 pub fn domain(context: &Context, object: &Domain) -> Observed {

@@ -40,7 +40,7 @@ pub struct Observed {
     pub pools: Vec<Arc<AgentPool>>,
     /// Workflows in that namespace.
     pub workflows: Vec<Arc<Workflow>>,
-    /// ResourceQuotas, LimitRanges, NetworkPolicies, Roles and RoleBindings in that namespace with the labels
+    /// ResourceQuotas, LimitRanges, NetworkPolicies and RoleBindings in that namespace with the labels
     /// `app.kubernetes.io/managed-by: tetrarch` and `app.kubernetes.io/component: domain`. What is not wanted of them is deleted.
     pub children: BTreeSet<ObjectKey>,
 }
@@ -146,7 +146,7 @@ fn effects(
     let mut children: Vec<Object> = parsed.quota.iter().map(|quota| limits::quota(&name, &labels, quota)).collect();
     children.push(limits::limit_range(&name, &labels));
     children.extend(network::policies(&name, &labels, &observed.settings));
-    children.extend(members::roles(&name, &labels, &object.spec.members));
+    children.extend(members::role_bindings(&name, &labels, &object.spec.members));
 
     let unwanted = prune(&observed.children, &children);
     let mut effects = vec![Effect::Apply(Box::new(namespace::namespace(object, &name, tenure)))];

@@ -24,11 +24,10 @@ use tetrarch_plan::{
 };
 use tetrarch_protocol::summary::{RunSummary, SupervisorReport};
 
-const CHILD_KINDS: [Kind; 10] = [
+const CHILD_KINDS: [Kind; 9] = [
     Kind::ResourceQuota,
     Kind::LimitRange,
     Kind::NetworkPolicy,
-    Kind::Role,
     Kind::RoleBinding,
     Kind::ServiceAccount,
     Kind::Service,
