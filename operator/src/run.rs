@@ -176,7 +176,7 @@ impl Operator {
             metrics: self.metrics.clone(),
         });
         let secrets = Secrets::new(self.client.clone(), &self.serve.namespace);
-        let mut keys = Keys { secrets, accounts, opened: false };
+        let mut keys = Keys { secrets, accounts, opened: false, renewed: false };
         keys.check(&context).await;
         let controllers = Controllers::start(&context);
         let side_work = async { tokio::join!(keys.keep(&context), measure(&context)) };
@@ -206,6 +206,9 @@ struct Keys {
     secrets: Secrets,
     accounts: Arc<Accounts>,
     opened: bool,
+    /// Whether the servers run with an older certificate. They see the new one some time after it was written, so they are
+    /// told to read it at the next check.
+    renewed: bool,
 }
 
 impl Keys {
@@ -225,7 +228,11 @@ impl Keys {
     async fn attempt(&mut self, context: &Context) -> Result<(), KeysError> {
         let now = context.clock.now();
         let root = self.secrets.root(now).await?;
-        self.secrets.ensure_server(&root, now).await?;
+        if self.renewed {
+            self.accounts.reload_servers().await?;
+            self.renewed = false;
+        }
+        self.renewed |= self.secrets.ensure_server(&root, now).await?;
         if !self.opened {
             self.accounts.open(root).await?;
             self.opened = true;

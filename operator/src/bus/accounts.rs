@@ -66,9 +66,9 @@ impl Accounts {
         Ok(())
     }
 
-    /// Closes all connections.
-    pub fn close(&self) {
-        *self.session.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Makes all servers read their configuration and certificates again.
+    pub async fn reload_servers(&self) -> Result<(), Error> {
+        self.session()?.system.reload().await
     }
 
     fn session(&self) -> Result<Arc<Session>, Error> {
@@ -90,7 +90,8 @@ impl Accounts {
     /// The link of an account whose claims the servers know.
     async fn open_link(&self, session: &Session, account: &Account) -> Result<Arc<Link>, Error> {
         let key = session.root.account(&account.uid)?;
-        let claims = session.root.account_claims(&key, account.domain.as_str(), account.created_at)?;
+        // Newer claims each time: the servers pass over claims that they have had already, even for a deleted account.
+        let claims = session.root.account_claims(&key, account.domain.as_str(), self.clock.now().as_second())?;
         session.system.push(claims).await?;
         if let Some(link) = session.existing(account) {
             return Ok(link);
@@ -123,12 +124,16 @@ impl BusPort for Accounts {
     fn remove_account<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             let session = self.session()?;
+            let key = session.root.account(&account.uid)?;
+            if !session.system.knows(&key).await? {
+                session.links().remove(&account.uid);
+                return Ok(());
+            }
             let link = self.open_link(&session, account).await?;
             link.remove_everything().await?;
             // Closed before the servers refuse it: a client that is refused tries again for ever.
             session.links().remove(&account.uid);
             drop(link);
-            let key = session.root.account(&account.uid)?;
             session.system.delete(&session.root, &key, self.clock.now().as_second()).await
         })
     }

@@ -78,7 +78,7 @@ impl Secrets {
     }
 
     /// Makes sure that the servers' Secret exists, belongs to these keys, and has a certificate that is still good for
-    /// some time. Says whether it wrote.
+    /// some time. Says whether it replaced an older one, which servers that run must read again.
     pub async fn ensure_server(&self, root: &Root, now: Timestamp) -> Result<bool, Error> {
         let found = self.get(SERVER).await?;
         if found.as_ref().is_some_and(|secret| is_current(secret, root, now)) {
@@ -87,8 +87,8 @@ impl Secrets {
         let renew_at = BTreeMap::from([(RENEW_AT.to_owned(), certificate::renew_at(now)?.to_string())]);
         let mut secret = build(SERVER, root.server_entries(&self.namespace, now)?, renew_at);
         let Some(found) = found else {
-            let created = self.create(SERVER, &secret).await?;
-            return Ok(matches!(created, Created::Yes));
+            self.create(SERVER, &secret).await?;
+            return Ok(false);
         };
         // Against the version that was read, so that of two replicas one loses.
         secret.metadata.resource_version = found.metadata.resource_version;
