@@ -56,9 +56,9 @@ mod tests {
 
     use super::*;
 
-    fn reason(verdict: Verdict) -> Option<FailureReason> {
+    fn reason(verdict: &Verdict) -> Option<FailureReason> {
         match verdict {
-            Verdict::End(Outcome::Failed(reason, _)) => Some(reason),
+            Verdict::End(Outcome::Failed(reason, _)) => Some(*reason),
             _ => None,
         }
     }
@@ -71,14 +71,14 @@ mod tests {
     #[case(Answer::TimedOut(Duration::from_secs(1)), FailureReason::Timeout)]
     #[case(Answer::NotConnected("refused".into()), FailureReason::Unreachable)]
     fn failures_have_the_same_reason_for_all_tasks(#[case] answer: Answer, #[case] expected: FailureReason) {
-        assert_eq!(reason(judge(answer.clone(), true)), Some(expected));
-        assert_eq!(reason(judge(answer, false)), Some(expected));
+        assert_eq!(reason(&judge(answer.clone(), true)), Some(expected));
+        assert_eq!(reason(&judge(answer, false)), Some(expected));
     }
 
     #[test]
     fn a_connection_that_breaks_after_sending_is_unknown_unless_the_task_is_idempotent() {
         let lost = Answer::ConnectionLost("reset".into());
-        assert_eq!(reason(judge(lost.clone(), true)), Some(FailureReason::Unreachable));
+        assert_eq!(reason(&judge(lost.clone(), true)), Some(FailureReason::Unreachable));
         assert!(matches!(judge(lost, false), Verdict::End(Outcome::Unknown(_))));
     }
 

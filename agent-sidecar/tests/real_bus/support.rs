@@ -39,7 +39,7 @@ use tetrarch_testkit::nats::{self, NatsServer};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Longest time until something expected happens.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub fn supervisor() -> Name {
     "licences".parse().unwrap()
@@ -196,7 +196,7 @@ pub fn envelope(input: Value, idempotent: bool) -> TaskEnvelope {
         workflow: "audit".to_owned(),
         input: Payload::Inline(input),
         timeout_ms: 20_000,
-        deadline: Timestamp::now() + Duration::from_secs(600),
+        deadline: Timestamp::now() + Duration::from_mins(10),
         idempotent,
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
     }
