@@ -76,7 +76,8 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
     let _end_everything = end.clone().drop_guard();
 
     let readiness = Readiness::default();
-    let admin = admin::serve(serve.http_addr, admin::router(metrics.clone(), readiness.clone()), end.clone());
+    let listener = admin::listen(serve.http_addr).await?;
+    let admin = admin::serve(listener, admin::router(metrics.clone(), readiness.clone()), end.clone());
     let admin = tokio::spawn(admin);
     let watching = Watching {
         client: client.clone(),

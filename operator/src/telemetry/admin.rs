@@ -79,8 +79,12 @@ async fn metrics_text(State(admin): State<Admin>) -> Result<([(&'static str, &'s
     }
 }
 
+/// Listens on the address of the endpoints.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+}
+
 /// Serves the endpoints until cancelled.
-pub async fn serve(address: SocketAddr, service: Router, cancel: CancellationToken) -> Result<(), Error> {
-    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+pub async fn serve(listener: TcpListener, service: Router, cancel: CancellationToken) -> Result<(), Error> {
     axum::serve(listener, service).with_graceful_shutdown(cancel.cancelled_owned()).await.map_err(Error::Serve)
 }

@@ -47,6 +47,17 @@ fn edited(old: &ObjectMeta, new: &ObjectMeta) -> bool {
         || old.owner_references != new.owner_references
 }
 
+/// Whether an object came, or went, or is about to go: what counts of siblings look at.
+fn came_or_went<K: Resource>(old: Option<&K>, new: Option<&K>) -> bool {
+    let (Some(old), Some(new)) = (old, new) else { return true };
+    old.meta().deletion_timestamp != new.meta().deletion_timestamp || old.meta().uid != new.meta().uid
+}
+
+/// Whether `sibling` comes after `object` where limits are shared out by age. Only those can be affected by it.
+fn is_younger<K: Resource>(sibling: &K, object: &K) -> bool {
+    hierarchy::age(sibling) > hierarchy::age(object)
+}
+
 fn key<K: Resource>(object: &K) -> (String, String) {
     (object.meta().namespace.clone().unwrap_or_default(), object.name_any())
 }
@@ -82,8 +93,12 @@ impl World {
             woken.insert(Target::Orchestrator(orchestrator.clone()));
             if change == Change::Object {
                 woken.insert(Target::Domain(domain.name_any()));
-                // Siblings count each other, and may claim the same namespace.
-                woken.extend(self.domains_of(orchestrator).iter().map(|sibling| Target::Domain(sibling.name_any())));
+            }
+            if came_or_went(old, new) {
+                // They count each other, and may claim the same namespace.
+                let siblings = self.domains_of(orchestrator);
+                let younger = siblings.iter().filter(|sibling| is_younger(sibling.as_ref(), domain));
+                woken.extend(younger.map(|sibling| Target::Domain(sibling.name_any())));
             }
             if change > Change::Report {
                 self.add_inhabitants(&namespace_of(domain), &mut woken);
@@ -101,8 +116,11 @@ impl World {
         self.add_domain(&namespace, &mut woken);
         if change == Change::Object {
             woken.insert(Target::Supervisor(namespace.clone(), name.clone()));
+        }
+        if came_or_went(old, new) {
             let siblings = self.supervisors_in(&namespace);
-            woken.extend(siblings.iter().map(|sibling| Target::Supervisor(namespace.clone(), sibling.name_any())));
+            let younger = siblings.iter().filter(|sibling| is_younger(sibling.as_ref(), object));
+            woken.extend(younger.map(|sibling| Target::Supervisor(namespace.clone(), sibling.name_any())));
         }
         if change > Change::Report {
             for pool in self.pools_in(&namespace) {
@@ -122,6 +140,9 @@ impl World {
     /// An AgentPool changed.
     pub fn route_pool(&self, old: Option<&AgentPool>, new: Option<&AgentPool>) -> Vec<Target> {
         let change = change(old, new);
+        // Pools share their Supervisor's limit on agents.
+        let share = |pool: &AgentPool| (hierarchy::largest_size(&pool.spec), pool.spec.supervisor_ref.clone());
+        let resized = came_or_went(old, new) || old.map(share) != new.map(share);
         let mut woken = BTreeSet::new();
         for pool in [old, new].into_iter().flatten() {
             let (namespace, name) = key(pool);
@@ -130,9 +151,11 @@ impl World {
             woken.insert(Target::Supervisor(namespace.clone(), supervisor.to_owned()));
             if change == Change::Object {
                 woken.insert(Target::AgentPool(namespace.clone(), name));
-                // Siblings share the Supervisor's limit on agents.
+            }
+            if resized {
                 for sibling in self.pools_in(&namespace) {
-                    if hierarchy::belongs_to(sibling.spec.supervisor_ref.as_ref(), supervisor) {
+                    let shares = hierarchy::belongs_to(sibling.spec.supervisor_ref.as_ref(), supervisor);
+                    if shares && is_younger(sibling.as_ref(), pool) {
                         woken.insert(Target::AgentPool(namespace.clone(), sibling.name_any()));
                     }
                 }
@@ -268,3 +291,6 @@ impl World {
         woken.extend(self.workflows_in(namespace).iter().map(|o| Target::Workflow(here(), o.name_any())));
     }
 }
+
+#[cfg(test)]
+mod tests;
