@@ -54,13 +54,8 @@ impl Bus {
     /// Makes what a Domain needs, and corrects what drifted. Doing it twice changes nothing.
     pub async fn ensure_domain(&self, settings: &Settings) -> Result<(), Error> {
         self.ensure_stream(WORK, build_work(settings)).await?;
-        for (name, storage) in [
-            (CONFIG_BUCKET, StorageType::File),
-            (REPORT_BUCKET, StorageType::File),
-            // Leases end with the server's memory: whoever lives takes them again.
-            (LEASE_BUCKET, StorageType::Memory),
-        ] {
-            self.ensure_bucket(name, storage, settings.replicas).await?;
+        for name in [CONFIG_BUCKET, REPORT_BUCKET, LEASE_BUCKET] {
+            self.ensure_bucket(name, settings.replicas).await?;
         }
         self.ensure_store(settings.replicas).await
     }
@@ -91,11 +86,12 @@ impl Bus {
         }
     }
 
-    async fn ensure_bucket(&self, name: &'static str, storage: StorageType, replicas: usize) -> Result<(), Error> {
+    async fn ensure_bucket(&self, name: &'static str, replicas: usize) -> Result<(), Error> {
         let config = kv::Config {
             bucket: name.to_owned(),
             history: 1,
-            storage,
+            // Also the leases: a bucket in memory is gone, with its settings, when a single server restarts.
+            storage: StorageType::File,
             num_replicas: replicas,
             ..kv::Config::default()
         };

@@ -11,7 +11,7 @@ use futures::{StreamExt as _, stream};
 use rand::RngExt as _;
 use serde::Deserialize;
 
-use crate::{Bus, connection::REQUEST_TIMEOUT};
+use crate::{Bus, State, connection::REQUEST_TIMEOUT};
 
 /// Most messages of one atomic batch; the server's limit.
 pub const MAX_BATCH: usize = 1000;
@@ -34,6 +34,9 @@ pub enum Error {
     /// No answer in time. The write may have happened; repeat it.
     #[error("the bus did not answer within {0:?}")]
     Timeout(Duration),
+    /// The connection was lost before the answer. The write may have happened; repeat it.
+    #[error("the connection to the bus was lost")]
+    Disconnected,
     /// Nobody takes this subject: the stream is missing, or the connection is.
     #[error("the bus has no stream for {0}")]
     NoStream(String),
@@ -53,7 +56,7 @@ pub enum Error {
 impl Error {
     /// Whether the same write may succeed when it is repeated.
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::Timeout(_) | Self::NoStream(_))
+        matches!(self, Self::Full(_) | Self::Timeout(_) | Self::Disconnected | Self::NoStream(_))
     }
 }
 
@@ -195,7 +198,19 @@ impl Bus {
     async fn request(&self, message: &Message, headers: HeaderMap) -> Result<Answer, Error> {
         let request = Request::new().headers(headers).payload(message.payload.clone()).timeout(Some(REQUEST_TIMEOUT));
         let subject = || message.subject.clone();
-        let reply = self.client().send_request(message.subject.clone(), request).await.map_err(|e| match e.kind() {
+        let mut state = self.state();
+        let sending = self.client().send_request(message.subject.clone(), request);
+        let reply = if self.is_connected() {
+            tokio::select! {
+                biased;
+                reply = sending => reply,
+                // An answer cannot come any more. What is sent while there is no connection, however, goes out with the next one.
+                _ = state.wait_for(|state| *state != State::Connected) => return Err(Error::Disconnected),
+            }
+        } else {
+            sending.await
+        };
+        let reply = reply.map_err(|e| match e.kind() {
             RequestErrorKind::TimedOut => Error::Timeout(REQUEST_TIMEOUT),
             RequestErrorKind::NoResponders => Error::NoStream(subject()),
             RequestErrorKind::MaxPayloadExceeded => Error::TooLarge(subject()),

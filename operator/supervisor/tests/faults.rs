@@ -16,7 +16,7 @@ fn definition(name: &str, items: usize) -> tetrarch_core::workflow::definition::
 
 /// Waits until some results of a run are there, and not yet all.
 async fn midway(world: &World, at_least: usize) {
-    for _ in 0..5000 {
+    for _ in 0..30_000 {
         if world.count("res.>").await >= at_least {
             return;
         }

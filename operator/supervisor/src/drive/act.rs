@@ -24,7 +24,15 @@ use crate::{
 const AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
 /// Pause after the bus refused a write.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
+fn pause_after(failure: &Failure) -> Duration {
+    match failure {
+        // The writer itself waits for the connection.
+        Failure::Write(write::Error::Disconnected) => AFTER_CONFLICT,
+        _ => AFTER_REFUSAL,
+    }
+}
 
 impl Driver {
     /// Does for a run what is due now.
@@ -147,7 +155,7 @@ impl Driver {
             Err(failure) => {
                 slot.refusal = Some(failure.to_string());
                 self.changed.summaries.insert(slot.run.definition().workflow.clone());
-                self.reissue_after(run, AFTER_FAILURE);
+                self.reissue_after(run, pause_after(&failure));
             }
         }
     }
@@ -160,7 +168,7 @@ impl Driver {
             self.queues.take(&pool);
             slot.refusal = Some(failure.to_string());
             self.changed.summaries.insert(slot.run.definition().workflow.clone());
-            self.reissue_after(&task.run, AFTER_FAILURE);
+            self.reissue_after(&task.run, pause_after(&failure));
         }
     }
 

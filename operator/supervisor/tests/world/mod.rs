@@ -17,7 +17,7 @@ use async_nats::jetstream::{
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tetrarch_bus::{Bus, domain::Settings, write::Written};
+use tetrarch_bus::{Bus, State, domain::Settings, write::Written};
 use tetrarch_core::{
     id::{Name, RunId},
     priority::{Class, ClassLimits},
@@ -85,6 +85,9 @@ impl World {
     }
 
     pub async fn start_with(settings: &Settings) -> Self {
+        // TETRARCH_LOG=debug shows what the replicas do.
+        let filter = tracing_subscriber::EnvFilter::from_env("TETRARCH_LOG");
+        tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
         let server = NatsServer::start().await.unwrap();
         let bus = connect(&server, "test").await;
         bus.ensure_domain(settings).await.unwrap();
@@ -301,22 +304,31 @@ impl Session {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            tokio::select! {
-                () = self.pull(&consumer) => {}
-                _ = state.changed() => {}
+            while !state.has_changed().unwrap() {
+                self.pull(&consumer, &mut state).await;
             }
         }
     }
 
-    async fn pull(&self, consumer: &Consumer<pull::Config>) {
-        let Ok(mut messages) =
-            consumer.stream().max_messages_per_batch(50).heartbeat(Duration::from_secs(1)).messages().await
+    /// Works on what is there; what was taken is worked on also when the connection is lost.
+    async fn pull(&self, consumer: &Consumer<pull::Config>, state: &mut tokio::sync::watch::Receiver<State>) {
+        let Ok(mut messages) = consumer.batch().max_messages(10).expires(Duration::from_secs(1)).messages().await
         else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             return;
         };
-        while let Some(Ok(message)) = messages.next().await {
-            self.handle(message).await;
+        loop {
+            tokio::select! {
+                biased;
+                message = messages.next() => match message {
+                    Some(Ok(message)) => self.handle(message).await,
+                    _ => return,
+                },
+                _ = state.changed() => {
+                    state.mark_changed();
+                    return;
+                }
+            }
         }
     }
 
