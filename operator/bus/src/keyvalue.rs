@@ -1,6 +1,6 @@
 //! Values of the key-value buckets, by plain requests: no handle to keep, and a revision for every conditional write.
 
-use async_nats::{HeaderMap, Request, StatusCode};
+use async_nats::{HeaderMap, HeaderValue, Request, StatusCode};
 use bytes::Bytes;
 
 use crate::{
@@ -39,7 +39,7 @@ impl Bus {
         if reply.status == Some(StatusCode::NOT_FOUND) {
             return Ok(None);
         }
-        let header = |name: &str| reply.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
+        let header = |name: &str| reply.headers.as_ref().and_then(|headers| headers.get(name)).map(HeaderValue::as_str);
         let is_deleted = header("KV-Operation").is_some();
         let revision = header("Nats-Sequence").and_then(|text| text.parse().ok()).ok_or_else(|| Error::Refused {
             subject: format!("{bucket}/{key}"),

@@ -19,8 +19,8 @@ pub const MAX_BATCH: usize = 1000;
 /// Most bytes of one atomic batch.
 pub const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Fewest messages for which a batch is quicker than single writes in parallel.
-pub const MIN_BATCH: usize = 8;
+/// Fewest messages for which a batch is quicker than single writes: making a batch costs the server about ten of them.
+pub const MIN_BATCH: usize = 12;
 
 /// Single writes that are under way at once when a batch is not possible.
 const PARALLEL_SINGLES: usize = 64;

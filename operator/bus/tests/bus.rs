@@ -1,5 +1,7 @@
 //! The bus against a real server: conditions, batches, large values, following through a crash.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "the steps of a test end it when they fail")]
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

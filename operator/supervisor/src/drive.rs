@@ -44,7 +44,7 @@ use crate::{
 const FOLD_AT_ONCE: usize = 1024;
 
 /// Longest sleep without anything to do.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// Where the driver learns from.
 pub struct Inputs {
@@ -88,6 +88,7 @@ struct Wanted {
 
 /// What has changed and is to be looked at before the driver rests.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent notes, each worked off on its own")]
 struct Changed {
     /// Runs that may have something to do.
     runs: BTreeSet<RunId>,
@@ -196,15 +197,15 @@ impl Driver {
         if std::mem::take(&mut self.changed.consumers) {
             self.want_consumers();
         }
+        for run in std::mem::take(&mut self.changed.runs) {
+            self.act(&run, now);
+        }
         if std::mem::take(&mut self.changed.wants) {
             self.accept_wanted(now);
             self.cancel_unwanted();
         }
         if std::mem::take(&mut self.changed.places) {
             self.start_waiting(now);
-        }
-        for run in std::mem::take(&mut self.changed.runs) {
-            self.act(&run, now);
         }
         if std::mem::take(&mut self.changed.finished) {
             self.retain();
@@ -300,15 +301,10 @@ impl Driver {
 
     fn observe_held(&mut self, held: Held) {
         let gained: Held = held.difference(&self.held).copied().collect();
-        let lost: Held = self.held.difference(&held).copied().collect();
         self.held = held;
         self.outputs.metrics.set_partitions(self.held.len());
         for (run, slot) in self.runs.iter_mut() {
-            let partition = partition(run);
-            if lost.contains(&partition) {
-                slot.forget_plans();
-            }
-            if gained.contains(&partition) {
+            if gained.contains(&partition(run)) {
                 slot.must_reissue = true;
                 self.changed.runs.insert(run.clone());
                 self.changed.summaries.insert(slot.run.definition().workflow.clone());

@@ -19,7 +19,7 @@ use tetrarch_protocol::{stream::WORK, subject};
 use crate::journal::{self, Body, Record};
 
 /// Longest time for reading everything there is.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -28,14 +28,20 @@ struct Arguments {
 #[derive(Debug, clap::Args)]
 struct BusArguments {
     /// Address of the bus: `tls://host:4222`, or `nats://host:4222` without encryption.
-    #[arg(long, env = "TETRARCH_BUS_URL", global = true, default_value = "nats://127.0.0.1:4222")]
-    bus_url: String,
+    #[arg(
+        id = "bus-url",
+        long = "bus-url",
+        env = "TETRARCH_BUS_URL",
+        global = true,
+        default_value = "nats://127.0.0.1:4222"
+    )]
+    url: String,
     /// File with the credentials for the bus.
-    #[arg(long, env = "TETRARCH_BUS_CREDENTIALS", global = true)]
-    bus_credentials: Option<PathBuf>,
+    #[arg(id = "bus-credentials", long = "bus-credentials", env = "TETRARCH_BUS_CREDENTIALS", global = true)]
+    credentials: Option<PathBuf>,
     /// File with the authority of the bus's certificate.
-    #[arg(long, env = "TETRARCH_BUS_CA", global = true)]
-    bus_ca: Option<PathBuf>,
+    #[arg(id = "bus-ca", long = "bus-ca", env = "TETRARCH_BUS_CA", global = true)]
+    ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,9 +78,9 @@ async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&arguments.log).context("TETRARCH_LOG is no log filter, such as `info`")?;
     let log = tracing_subscriber::fmt().with_env_filter(filter);
     let bus = tetrarch_bus::Options {
-        url: arguments.bus.bus_url,
-        credentials: arguments.bus.bus_credentials,
-        ca: arguments.bus.bus_ca,
+        url: arguments.bus.url,
+        credentials: arguments.bus.credentials,
+        ca: arguments.bus.ca,
         name: format!("supervisor {}", arguments.supervisor),
         inbox_prefix: None,
     };

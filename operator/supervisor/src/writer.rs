@@ -17,7 +17,7 @@ use tetrarch_protocol::{VERSION, subject::Subject, task::TaskEnvelope};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Groups of writes that are under way at once.
-const PARALLEL: usize = 4;
+const PARALLEL: usize = 2;
 
 /// Something to write.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! Runs that go on when servers and replicas die in the middle of them.
 
+#![expect(clippy::panic, reason = "the steps of a test end it when they fail")]
+
 mod world;
 
 use std::time::Duration;

@@ -172,10 +172,9 @@ async fn runs_beyond_the_places_of_their_class_wait_in_line_and_say_so() {
     assert_eq!((second.phase, third.phase), (Phase::Pending, Phase::Pending));
     is_open.store(true, Ordering::SeqCst);
     assert_eq!(world.await_end("third", "third-1").await.phase, Phase::Succeeded);
-    let order = order.lock().unwrap();
+    let order = order.lock().unwrap().clone();
     let at = |run: &str| order.iter().position(|subject| subject.contains(run)).unwrap();
     assert!(at("first-1") < at("second-1") && at("second-1") < at("third-1"));
-    drop(order);
     replica.stop().await;
 }
 

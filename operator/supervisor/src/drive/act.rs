@@ -45,16 +45,14 @@ impl Driver {
             return;
         }
         let mut due = Vec::new();
-        if std::mem::take(&mut slot.must_reissue) {
-            slot.run.reissue();
-            slot.appends.clear();
-            slot.unroutable.clear();
-            if slot.is_starting || slot.is_cancelling {
-                slot.is_starting = false;
-                slot.is_cancelling = false;
-                self.changed.places = true;
-                self.changed.wants = true;
+        if slot.must_reissue {
+            if !slot.can_reissue() {
+                // The answer or the journal entry that is missing brings it here again.
+                return;
             }
+            slot.reissue();
+            self.changed.places = true;
+            self.changed.wants = true;
         } else {
             due.extend(std::mem::take(&mut slot.unroutable).into_iter().map(|(action, _)| action));
         }
@@ -100,7 +98,7 @@ impl Driver {
 
     /// Writes the next event of a run, unless one is being written.
     pub(super) fn append_next(&mut self, id: &RunId) {
-        let Some(slot) = self.runs.get_mut(id).filter(|slot| !slot.is_appending) else { return };
+        let Some(slot) = self.runs.get_mut(id).filter(|slot| !slot.is_appending && !slot.must_reissue) else { return };
         if let Some(event) = slot.appends.front() {
             slot.is_appending = true;
             let (run, expected, event) = (id.clone(), slot.last_event, event.clone());
@@ -145,11 +143,14 @@ impl Driver {
             Ok(Written::Fresh(sequence)) => {
                 slot.appends.pop_front();
                 slot.last_event = slot.last_event.max(sequence);
+                self.changed.runs.insert(run.clone());
                 self.append_next(run);
             }
             Ok(Written::Exists) => {
                 self.outputs.metrics.write_refused(Refusal::Conflict);
                 tracing::debug!(%run, "another replica appended first");
+                // Only what is folded is certain; an event of ours that is not folded yet lets the next try fail the same way.
+                slot.last_event = slot.folded_event;
                 self.reissue_after(run, AFTER_CONFLICT);
             }
             Err(failure) => {

@@ -85,7 +85,7 @@ impl Driver {
                 continue;
             }
             let Some(slot) = self.runs.get_mut(&run) else { continue };
-            if slot.is_finished() || slot.run.is_cancel_requested() || slot.is_cancelling {
+            if !slot.is_open() || slot.run.is_cancel_requested() || slot.is_cancelling {
                 continue;
             }
             slot.is_cancelling = true;
@@ -106,7 +106,7 @@ impl Driver {
             let Some(limits) = self.limits(class) else { continue };
             let free = (limits.max_concurrent as usize).saturating_sub(active);
             for slot in waiting.into_iter().take(free) {
-                if self.owns(slot.run.id()) && !slot.is_starting && !slot.run.is_cancel_requested() {
+                if self.owns(slot.run.id()) && slot.is_open() && !slot.is_starting && !slot.run.is_cancel_requested() {
                     let timeout = slot.run.definition().timeout.unwrap_or(limits.timeout);
                     starts.push((slot.run.id().clone(), timeout));
                 }

@@ -73,7 +73,7 @@ impl Driver {
             }
             Body::Unreadable(_) => {
                 if let Some(slot) = self.runs.get_mut(&run) {
-                    slot.last_event = sequence;
+                    slot.observe_event(sequence);
                 }
                 return;
             }
@@ -119,7 +119,7 @@ impl Driver {
         let phase = slot.run.phase();
         match entry {
             Entry::Run(event) => {
-                slot.last_event = sequence;
+                slot.observe_event(sequence);
                 if !matches!(event, RunEvent::StepSkipped { .. }) {
                     self.changed.places = true;
                 }

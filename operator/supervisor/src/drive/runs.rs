@@ -33,12 +33,15 @@ pub struct Outstanding {
 
 /// A run and what is under way for it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts; no two of them exclude each other")]
 pub struct Slot {
     /// The run as folded.
     pub run: Run,
     /// Sequence of its first event.
     pub accepted: u64,
-    /// Sequence of its last event.
+    /// Sequence of its last event that is folded.
+    pub folded_event: u64,
+    /// Sequence of its last event that is stored, as far as we know; the condition of the next one.
     pub last_event: u64,
     /// Attempts without a result.
     pub outstanding: HashMap<Attempt, Outstanding>,
@@ -70,13 +73,14 @@ impl Slot {
         Self {
             run,
             accepted: sequence,
+            folded_event: sequence,
             last_event: sequence,
             outstanding: HashMap::new(),
             writing: HashMap::new(),
             appends: VecDeque::new(),
             is_appending: false,
             unroutable: Vec::new(),
-            must_reissue: true,
+            must_reissue: false,
             is_starting: false,
             is_cancelling: false,
             is_purging: false,
@@ -85,13 +89,31 @@ impl Slot {
         }
     }
 
-    /// Forgets what was planned and is not under way.
-    pub fn forget_plans(&mut self) {
-        self.appends.clear();
-        self.unroutable.clear();
+    /// Whether the run may list again what the journal does not show: only when every event that we wrote is folded. Before, it would
+    /// list an event a second time, and the condition of the write would hold.
+    pub fn can_reissue(&self) -> bool {
+        !self.is_appending && self.folded_event >= self.last_event
+    }
+
+    /// Forgets what was planned, so that everything that the journal does not show is planned anew.
+    pub fn reissue(&mut self) {
+        self.must_reissue = false;
         self.is_starting = false;
         self.is_cancelling = false;
-        self.must_reissue = true;
+        self.appends.clear();
+        self.unroutable.clear();
+        self.run.reissue();
+    }
+
+    /// Notes that an event was folded.
+    pub fn observe_event(&mut self, sequence: u64) {
+        self.folded_event = sequence;
+        self.last_event = self.last_event.max(sequence);
+    }
+
+    /// Whether an event that does not come from the run itself may be appended.
+    pub fn is_open(&self) -> bool {
+        !self.is_finished() && !self.must_reissue && !self.is_purging
     }
 
     /// Its priority class.

@@ -1,5 +1,7 @@
 //! A Domain's bus, replicas of one Supervisor, and agents that are played in this process.
 #![allow(dead_code, reason = "each test binary uses its part of the world")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the steps of a test end it when they fail")]
+#![expect(clippy::needless_pass_by_value, reason = "values are written in place with json!")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,7 +46,7 @@ use tetrarch_supervisor::{
 use tetrarch_testkit::nats::NatsServer;
 use tokio::task::JoinHandle;
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What an agent makes of a task.
 pub type Behaviour = Arc<dyn Fn(&Subject, Value) -> ResultOutcome + Send + Sync>;
@@ -107,7 +109,7 @@ impl World {
                 idempotent: true,
             })
             .collect();
-        let limit = |class| ClassLimits { class, max_concurrent: places, timeout: Duration::from_secs(120) };
+        let limit = |class| ClassLimits { class, max_concurrent: places, timeout: Duration::from_mins(2) };
         let snapshot =
             SupervisorSnapshot { version: VERSION, pools: self.pools.clone(), classes: Class::ALL.map(limit).to_vec() };
         self.put(&snapshot::supervisor_key(&self.supervisor), &snapshot).await;
