@@ -26,6 +26,8 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     match dispatch(&args).await {
         Ok(exit) => exit.into(),
+        // The reader has seen enough, as in `kubectl tetrarch journal … | head`.
+        Err(Error::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Success.into(),
         Err(error) => {
             // Nobody is left to tell when the standard error is closed.
             let _ = writeln!(std::io::stderr(), "error: {error}");

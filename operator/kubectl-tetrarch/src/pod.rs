@@ -56,13 +56,17 @@ pub async fn ask(cluster: &Cluster, supervisor: &str, command: &str, run: &str) 
     match ended {
         Some(status) if status.status.as_deref() == Some("Success") => Ok(output),
         Some(status) => {
-            let said = String::from_utf8_lossy(&complaint);
-            let reason =
-                if said.trim().is_empty() { status.message.unwrap_or_default() } else { said.trim().to_owned() };
+            let reason = reason(&String::from_utf8_lossy(&complaint)).or(status.message).unwrap_or_default();
             Err(Error::Pod(format!("the Supervisor {supervisor:?} has no {command} of the run {run:?}: {reason}")))
         }
         None => Err(Error::Pod(format!("the connection to the pod {:?} broke off: try again", pod.name_any()))),
     }
+}
+
+/// The error that a program ended with; log lines before it are left out.
+fn reason(complaint: &str) -> Option<String> {
+    let error = complaint.rfind("Error: ").map_or(complaint, |at| &complaint[at + "Error: ".len()..]).trim();
+    (!error.is_empty()).then(|| error.to_owned())
 }
 
 fn selector(supervisor: &str) -> String {
@@ -78,4 +82,17 @@ fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     pod.metadata.deletion_timestamp.is_none()
         && conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_before_the_error_are_left_out() {
+        let complaint = "10:00 INFO connected\n10:01 INFO event\nError: there is no run nope\n";
+        assert_eq!(reason(complaint).as_deref(), Some("there is no run nope"));
+        assert_eq!(reason("no such file").as_deref(), Some("no such file"));
+        assert_eq!(reason(" \n"), None);
+    }
 }
