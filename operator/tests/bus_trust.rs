@@ -54,8 +54,13 @@ impl Server {
     }
 
     async fn connect(&self, credentials: &str) -> Result<Client, async_nats::ConnectError> {
+        self.connect_with(credentials, "_INBOX").await
+    }
+
+    async fn connect_with(&self, credentials: &str, inbox: &str) -> Result<Client, async_nats::ConnectError> {
         ConnectOptions::with_credentials(credentials)
             .unwrap()
+            .custom_inbox_prefix(inbox)
             .add_root_certificates(self.directory.path().join("ca.crt"))
             .require_tls(true)
             .connect(format!("tls://localhost:{}", self.port))
@@ -158,7 +163,8 @@ async fn an_agent_cannot_dispatch_nor_answer_for_another_pool() {
     let mut stream = work_stream(&operator).await;
 
     let (supervisor, pool) = ("licences".parse().unwrap(), "classifier".parse().unwrap());
-    let agent = user(&server, &account, "agent", &permission::agent(&supervisor, &pool)).await;
+    let credentials = account.credentials("agent", &permission::agent(&supervisor, &pool), 1).unwrap();
+    let agent = server.connect_with(&credentials, &permission::agent_inbox(&supervisor, &pool)).await.unwrap();
     for denied in ["task.licences.classifier.normal.r.p.1", "res.licences.other.r.p.1", "run.licences.r"] {
         agent.publish(denied, "x".into()).await.unwrap();
     }
