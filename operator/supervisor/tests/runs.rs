@@ -234,6 +234,15 @@ async fn finished_runs_beyond_the_retention_are_purged_and_never_run_again() {
         }
     }
     assert_eq!(left, ["kept-1", "kept-4", "kept-5"]);
+    // What a slow sidecar still writes for a purged run goes the same way.
+    world.bus.publish_new("res.sup.worker.kept-2.s.1", "late").await.unwrap();
+    for _ in 0..500 {
+        if world.count("*.sup.worker.kept-2.>").await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.count("*.sup.worker.kept-2.>").await, 0);
     replica.stop().await;
     let replica = world.replica("two").await;
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -151,7 +151,7 @@ impl Driver {
         if let (RunPhase::Pending | RunPhase::Running, RunPhase::Ended(ended)) = (phase, slot.run.phase()) {
             if is_live {
                 self.outputs.metrics.run_finished(slot.class(), ended);
-                tracing::info!(run = %id, phase = ?ended, message = slot.run.message(), "run finished");
+                tracing::info!(run = %id, phase = ?ended, reason = slot.run.message(), "run finished");
             }
             let accepted = slot.accepted;
             self.runs.finish(accepted);
@@ -169,10 +169,10 @@ fn observe_result(run: &RunId, path: &TaskPath, attempt: u32, outcome: &Outcome)
     match outcome {
         Outcome::Succeeded { .. } => tracing::debug!(%run, task = %path, attempt, "task succeeded"),
         Outcome::Failed { reason, message } => {
-            tracing::info!(%run, task = %path, attempt, ?reason, message, "attempt failed");
+            tracing::info!(%run, task = %path, attempt, kind = ?reason, reason = message, "attempt failed");
         }
         Outcome::Unknown { message } => {
-            tracing::warn!(%run, task = %path, attempt, message, "it is not known how the attempt ended");
+            tracing::warn!(%run, task = %path, attempt, reason = message, "it is not known how the attempt ended");
         }
     }
 }

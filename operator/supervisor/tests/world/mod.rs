@@ -32,6 +32,7 @@ use tetrarch_protocol::{
     VERSION,
     blob::Payload,
     load::Heartbeat,
+    permission,
     snapshot::{self, PoolSnapshot, RunRequest, SupervisorSnapshot, WorkflowSnapshot},
     stream::{CONFIG_BUCKET, REPORT_BUCKET, WORK, task_consumer},
     subject::{self, Subject},
@@ -90,7 +91,16 @@ impl World {
         // TETRARCH_LOG=debug shows what the replicas do.
         let filter = tracing_subscriber::EnvFilter::from_env("TETRARCH_LOG");
         tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
-        let server = NatsServer::start().await.unwrap();
+        // The replicas may do what the operator permits them, and nothing else.
+        let permissions = permission::supervisor(&name("sup"));
+        let extra = format!(
+            "authorization {{ users: [ {{user: admin, password: admin}}, \
+             {{user: replica, password: replica, permissions: {{publish: {}, subscribe: {}}}}} ] }}",
+            serde_json::to_string(&permissions.publish).unwrap(),
+            serde_json::to_string(&permissions.subscribe).unwrap(),
+        );
+        let server =
+            NatsServer::start_with(tetrarch_testkit::nats::Options { extra, ..Default::default() }).await.unwrap();
         let bus = connect(&server, "test").await;
         bus.ensure_domain(settings).await.unwrap();
         let mut world = Self { server, bus, supervisor: name("sup"), pools: Vec::new() };
@@ -136,8 +146,13 @@ impl World {
         self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
     }
 
+    /// Where replicas find the bus.
+    pub fn replica_url(&self) -> String {
+        login(&self.server, "replica")
+    }
+
     pub fn options(&self, replica: &str) -> Options {
-        let bus = tetrarch_bus::Options { url: self.server.url(), name: replica.to_owned(), ..Default::default() };
+        let bus = tetrarch_bus::Options { url: self.replica_url(), name: replica.to_owned(), ..Default::default() };
         Options {
             leases: Timing { renew: Duration::from_millis(200), expiry: Duration::from_secs(1) },
             report_every: Duration::from_millis(50),
@@ -249,8 +264,12 @@ impl World {
     }
 }
 
+fn login(server: &NatsServer, user: &str) -> String {
+    server.url().replace("nats://", &format!("nats://{user}:{user}@"))
+}
+
 pub async fn connect(server: &NatsServer, client: &str) -> Bus {
-    let options = tetrarch_bus::Options { url: server.url(), name: client.to_owned(), ..Default::default() };
+    let options = tetrarch_bus::Options { url: login(server, "admin"), name: client.to_owned(), ..Default::default() };
     let bus = tetrarch_bus::connect(&options).await.unwrap();
     bus.connected().await;
     bus
