@@ -14,8 +14,14 @@ need_rust
 need_package cc gcc
 step licensecheck "looking for the independent tool, licensecheck" "$sample/install-licensecheck.sh"
 
+# A cluster that runs is used as it is: `up` would start it afresh.
+cluster_up() {
+  "$cluster" status && return
+  "$cluster" up
+}
+
 say "starting a cluster, and compiling the images beside it (minutes the first time, seconds later)"
-begin cluster-up "$cluster" up
+begin cluster-up cluster_up
 step images-build "compiling the images" tests/images.sh build
 step gather "gathering the licence texts of all dependencies in Cargo.lock" \
   "$tools/licence-agents" gather --out "$demo/dataset"
@@ -50,14 +56,14 @@ fi
 
 say "saving the report"
 kubectl tetrarch get run "$workflow" -n "$namespace" --output >"$demo/report.json"
-licence-agents show --report "$demo/report.json" | tee "$demo/report.md"
+licence-agents show --report "$demo/report.json" | tee "$demo/report.txt"
 
 say "asking an independent tool (licensecheck of Debian) about the same texts"
 licence-agents verify --report "$demo/report.json" --dataset "$demo/dataset" | tee "$demo/verification.txt"
 
 cat <<END
 
-The report is in ${demo#"$root"/}/report.md, as data in report.json; what the independent tool says in verification.txt.
+The report is in ${demo#"$root"/}/report.txt, as data in report.json; what the independent tool says in verification.txt.
 To look around:
 
   export KUBECONFIG=$KUBECONFIG PATH=$tools:\$PATH

@@ -231,7 +231,7 @@ func (c *Cluster) wait(limit time.Duration, programs []string, done func(context
 		for _, program := range programs {
 			record, missing := host.ReadRecord(c.record(program))
 			// The record is written by the program's own process, a moment after its start.
-			if (missing != nil && time.Since(begun) > 5*time.Second) || (missing == nil && !record.Alive()) {
+			if (missing != nil && time.Since(begun) > 5*time.Second) || (missing == nil && ended(record)) {
 				return fmt.Errorf("%s has ended:\n%s", program, c.logTail(program))
 			}
 		}
@@ -240,6 +240,16 @@ func (c *Cluster) wait(limit time.Duration, programs []string, done func(context
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// ended tells whether a program is gone. One look is not enough: while a process of several threads becomes another program,
+// its number belongs to a zombie for a moment.
+func ended(process host.Process) bool {
+	if process.Alive() {
+		return false
+	}
+	time.Sleep(200 * time.Millisecond)
+	return !process.Alive()
 }
 
 // logTail is the end of a program's log, with the lines that tell of errors preferred.
