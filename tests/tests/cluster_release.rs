@@ -19,24 +19,18 @@ async fn two_upgrades_change_no_agent_and_uninstall_leaves_the_definitions() -> 
     cluster.apply(&department.domain())?;
     cluster.until_condition("domain", None, &department.name, ("Ready", "True"), SOON).await?;
     cluster.apply(&department.supervisor(1))?;
-    cluster.apply(&department.pool(1, &json!({"replicas": null, "scaling": {"min": 1, "max": 3}})))?;
+    cluster.apply(&department.pool(1, &json!({"replicas": null, "scaling": {"min": 2, "max": 3}})))?;
     cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
-    // What the autoscaler decided must survive: an upgrade, and the operator's own reconcile.
-    cluster.kubectl(&[
-        "patch",
-        "hpa",
-        "scripted",
-        "-n",
-        &department.name,
-        "--type=merge",
-        "-p",
-        r#"{"metadata":{"annotations":{"tests/touched":"yes"}}}"#,
-    ])?;
     let deployment = || -> Result<(String, String)> {
         let object = cluster.get("deployment", ns, "scripted-agents")?.context("the Deployment is gone")?;
         Ok((object["spec"]["replicas"].to_string(), object["metadata"]["generation"].to_string()))
     };
-    let before = deployment()?;
+    // What the autoscaler decided must survive the upgrades and the operator's own reconciles.
+    let before = until("two agents by the autoscaler", SOON, || async {
+        let seen = deployment()?;
+        Ok(if seen.0 == "2" { Ok(seen) } else { Err(format!("{seen:?}")) })
+    })
+    .await?;
     let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("install.sh");
     for round in 1..=2 {
         let output =

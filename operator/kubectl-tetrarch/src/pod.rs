@@ -15,16 +15,18 @@ use crate::{
     failure::{Asked, Error},
 };
 
-/// Runs `/tetrarch-supervisor <command> <run>` in a ready pod of the Supervisor and returns what it prints.
+/// Runs `/tetrarch-supervisor <command> <run>` in a pod of the Supervisor and returns what it prints. A pod that is ready is asked first; one that is
+/// not, because it has just lost its bus or is catching up, can often answer all the same.
 pub async fn ask(cluster: &Cluster, supervisor: &str, command: &str, run: &str) -> Result<Vec<u8>, Error> {
     let pods: Api<Pod> = cluster.api();
     let asked = |verb| Asked { verb, resource: "pods", name: None, namespace: Some(&cluster.namespace) };
     let labels = selector(supervisor);
     let list =
         pods.list(&ListParams::default().labels(&labels)).await.map_err(|error| asked("list").explain(&error))?;
-    let pod = list.items.iter().find(|pod| is_ready(pod)).ok_or_else(|| {
+    let pod = list.items.iter().find(|pod| is_ready(pod)).or_else(|| list.items.iter().find(|pod| is_running(pod)));
+    let pod = pod.ok_or_else(|| {
         Error::Pod(format!(
-            "the Supervisor {supervisor:?} has no ready pod to ask: see `kubectl get pods -n {} -l {labels}`",
+            "the Supervisor {supervisor:?} has no running pod to ask: see `kubectl get pods -n {} -l {labels}`",
             cluster.namespace
         ))
     })?;
@@ -67,6 +69,11 @@ pub async fn ask(cluster: &Cluster, supervisor: &str, command: &str, run: &str) 
 fn reason(complaint: &str) -> Option<String> {
     let error = complaint.rfind("Error: ").map_or(complaint, |at| &complaint[at + "Error: ".len()..]).trim();
     (!error.is_empty()).then(|| error.to_owned())
+}
+
+fn is_running(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
+        && pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
 }
 
 fn selector(supervisor: &str) -> String {

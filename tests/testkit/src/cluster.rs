@@ -178,7 +178,14 @@ impl Cluster {
                         object.namespace().unwrap_or_default(),
                         object.name_any()
                     );
-                    versions.insert(key, object.resource_version().unwrap_or_default());
+                    let version = if resource.kind == "HorizontalPodAutoscaler" {
+                        // Its own controller writes down what it measures; what is ours are the spec, the labels and the annotations.
+                        let metadata = &object.metadata;
+                        format!("{}{:?}{:?}", object.data["spec"], metadata.labels, metadata.annotations)
+                    } else {
+                        object.resource_version().unwrap_or_default()
+                    };
+                    versions.insert(key, version);
                 }
             }
         }
