@@ -46,7 +46,7 @@ abandon() {
 # finish NAME TITLE: waits for what was begun. Long ones show every 15 seconds what they do; of a failed one the end
 # of its log is shown.
 finish() {
-  local pid=${started_pid[$1]} begin=${started_at[$1]} log=$logs/$1.log shown=$SECONDS status=0
+  local pid=${started_pid[$1]} begin=${started_at[$1]} log=$logs/$1.log shown=$SECONDS waited=$SECONDS status=0
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.1
     if ((SECONDS - shown >= 15)); then
@@ -61,7 +61,7 @@ finish() {
     tail -n "${STEP_TAIL:-40}" "$log" >&2
     return "$status"
   fi
-  ((SECONDS - begin < 5)) || say "done in $((SECONDS - begin)) s: $2"
+  ((SECONDS - waited < 5)) || say "done in $((SECONDS - begin)) s: $2"
 }
 
 # step NAME TITLE COMMAND...: begins and finishes.
