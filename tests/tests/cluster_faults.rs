@@ -44,7 +44,7 @@ async fn audit_in_the_middle(cluster: &Cluster, name: &str) -> Result<String> {
 
 /// Kills some of the processes in the middle of an audit and checks what becomes of it. An audit that ended before the last
 /// kill proves nothing and is repeated.
-async fn audit_survives(cluster: &Cluster, name: &str, kill: impl Fn() -> Result<()>) -> Result<()> {
+async fn audit_survives(cluster: &Cluster, name: &str, kill: impl Fn() -> Result<()>) -> Result<journal::Account> {
     for _ in 0..8 {
         let request = audit_in_the_middle(cluster, name).await?;
         let before = Timestamp::now();
@@ -54,8 +54,7 @@ async fn audit_survives(cluster: &Cluster, name: &str, kill: impl Fn() -> Result
             current_run(cluster)?["finishedAt"].as_str().context("a finished run has no end")?.parse()?;
         // The status has whole seconds.
         if finished.as_second() > before.as_second() {
-            println!("{name} killed: {account:?}");
-            return Ok(());
+            return Ok(account);
         }
     }
     anyhow::bail!("the audit always ended before {name} could be killed: give it more to do")
@@ -150,7 +149,8 @@ fn kill(cluster: &Cluster, (what, namespace, selector, container): (&str, &str, 
 async fn the_audit_survives_the_death_of_each_process_in_turn() -> Result<()> {
     let cluster = Cluster::connect().await?;
     for victim in victims() {
-        audit_survives(&cluster, victim.0, || kill(&cluster, victim)).await?;
+        let account = audit_survives(&cluster, victim.0, || kill(&cluster, victim)).await?;
+        println!("{} killed: {account:?}", victim.0);
     }
     Ok(())
 }
@@ -158,7 +158,7 @@ async fn the_audit_survives_the_death_of_each_process_in_turn() -> Result<()> {
 #[tokio::test]
 async fn the_audit_survives_the_death_of_all_processes_at_once() -> Result<()> {
     let cluster = Cluster::connect().await?;
-    audit_survives(&cluster, "everything", || {
+    let account = audit_survives(&cluster, "everything", || {
         for victim in victims() {
             kill(&cluster, victim)?;
         }
@@ -168,5 +168,7 @@ async fn the_audit_survives_the_death_of_all_processes_at_once() -> Result<()> {
             None => Ok(()),
         }
     })
-    .await
+    .await?;
+    println!("everything killed: {account:?}");
+    Ok(())
 }
