@@ -8,6 +8,7 @@ mod engine;
 mod floor;
 mod process;
 mod quantile;
+mod reconcile;
 mod simulated;
 
 use std::time::Duration;
@@ -32,6 +33,9 @@ struct Arguments {
     /// Tasks for each throughput figure.
     #[arg(long, default_value_t = 5_000)]
     tasks: usize,
+    /// Numbers of AgentPools, growing.
+    #[arg(long, value_delimiter = ',', default_values_t = [150, 1_000])]
+    pools: Vec<usize>,
     /// Runs of the five-stage pipeline.
     #[arg(long, default_value_t = 100)]
     patterns: usize,
@@ -50,8 +54,8 @@ async fn main() -> Result<()> {
     for line in memory {
         println!("{line}");
     }
-    println!("{}", sidecar_memory().await?);
-    Ok(())
+    println!("{}\n", sidecar_memory().await?);
+    if std::env::var_os("KUBECONFIG").is_some() { reconcile::run(&arguments.pools).await } else { Ok(()) }
 }
 
 fn row(name: &str, sample: &Sample, floor: &Sample) -> String {

@@ -25,11 +25,13 @@ pub struct Options {
     pub max_payload: u32,
     /// Lines appended to the server's configuration, such as an operator and a resolver.
     pub extra: String,
+    /// Port to listen on; none lets the server choose a free one.
+    pub port: Option<u16>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sync_always: true, max_payload: 2 * 1024 * 1024, extra: String::new() }
+        Self { sync_always: true, max_payload: 2 * 1024 * 1024, extra: String::new(), port: None }
     }
 }
 
@@ -53,7 +55,8 @@ impl NatsServer {
     pub async fn start_with(options: Options) -> anyhow::Result<Self> {
         let binary = find_binary()?;
         let directory = tempfile::Builder::new().prefix("tetrarch-nats-").tempdir()?;
-        let mut server = Self { binary, options, directory, port: 0, process: None };
+        let port = options.port.unwrap_or(0);
+        let mut server = Self { binary, options, directory, port, process: None };
         server.launch().await?;
         Ok(server)
     }
