@@ -5,7 +5,13 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{AnyJson, Conditions, DurationText, NameRef, WorkCount, conditions_schema};
+use crate::{
+    policy::Policy,
+    quota::Budget,
+    shared::{
+        AnyJson, Approved, Compliance, Conditions, DurationText, EffectiveValue, NameRef, WorkCount, conditions_schema,
+    },
+};
 
 /// An AgentPool is a set of identical agents that pull tasks from one durable queue.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -74,6 +80,13 @@ pub struct AgentPoolSpec {
     /// What happens to the work of an agent that is to stop.
     #[serde(default)]
     pub drain: Drain,
+    /// What the agents of this pool use of models, booked at every level above.
+    #[serde(default)]
+    pub budget: Budget,
+    /// Policies of this pool; they tighten those of the levels above.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub policies: Vec<Policy>,
 }
 
 /// The agent's container and its protocol.
@@ -83,6 +96,10 @@ pub struct Agent {
     /// Image of the agent, such as `registry.example/classifier:1.4`.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
+    /// Signatures of the image, checked when a policy requires them (`require.signedBy`).
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    pub signatures: Vec<ImageSignature>,
     /// When the image is pulled, as in a container: `Always`, `IfNotPresent` or `Never`. Default: `Always` for the tag `latest`, else `IfNotPresent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
@@ -104,6 +121,21 @@ pub struct Agent {
     /// strategic merge patch; the container named `agent` is the agent's, and the sidecar cannot be changed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<AnyJson>,
+}
+
+/// A signature of an image: what `cosign sign --output-payload --output-signature` writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageSignature {
+    /// Name of the Orchestrator's signing key.
+    #[schemars(length(min = 1, max = 63))]
+    pub key: String,
+    /// The signed payload in base64: cosign's simple signing document, which names the image's digest.
+    #[schemars(length(min = 1, max = 8192))]
+    pub payload: String,
+    /// The signature over the payload in base64.
+    #[schemars(length(min = 1, max = 1024))]
+    pub signature: String,
 }
 
 /// When the image is pulled, as in a container: `Always`, `IfNotPresent` or `Never`. Default: `Always` for the tag `latest`, else `IfNotPresent`.
@@ -283,6 +315,16 @@ pub struct AgentPoolStatus {
     /// Tasks of this pool as last reported on the bus.
     #[serde(default)]
     pub work: WorkCount,
+    /// Whether this object complies with the policies, in numbers.
+    #[serde(default)]
+    pub compliance: Compliance,
+    /// Policies in effect here: each value with the object that it comes from.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub effective_policy: Vec<EffectiveValue>,
+    /// The approval that this object runs under, when a policy asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
     /// Conditions of this object.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

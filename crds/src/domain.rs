@@ -1,11 +1,14 @@
 //! The `Domain`: one tenant, which becomes a namespace with quotas, network policies, roles and a bus account.
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{AgentCount, ChildCount, Conditions, NameRef, Subject, WorkCount, conditions_schema};
+use crate::{
+    policy::Policy,
+    quota::{Escalation, Quota, Usage},
+    shared::{AgentCount, ChildCount, Compliance, Conditions, NameRef, Subject, WorkCount, conditions_schema},
+};
 
 /// A Domain is one tenant of an Orchestrator: a namespace of its own with its Supervisors, AgentPools and Workflows.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,24 +59,48 @@ pub struct DomainSpec {
         ])
     )]
     pub namespace: Option<String>,
-    /// Compute that all pods of the Domain together may request.
+    /// What everything in the Domain together may use. CPU and memory become a ResourceQuota of the namespace too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quota: Option<DomainQuota>,
+    pub quota: Option<Quota>,
+    /// Policies of the Domain; they hold for it and everything below, and can only be tightened there.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub policies: Vec<Policy>,
+    /// Capabilities of this Domain that other Domains may use.
+    #[serde(default)]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
+    pub exports: Vec<Export>,
+    /// Capabilities of other Domains that this Domain wants to use; each must be exported to it there.
+    #[serde(default)]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability", "from"]))]
+    pub imports: Vec<Import>,
     /// People and programs that work with this Domain; they get Roles in its namespace.
     #[serde(default)]
     pub members: Members,
 }
 
-/// Compute that all pods of a Domain together may request; it becomes a ResourceQuota.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A capability that other Domains may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct DomainQuota {
-    /// Sum of the CPU requests, such as `100` or `2500m`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<Quantity>,
-    /// Sum of the memory requests, such as `100Gi`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Quantity>,
+pub struct Export {
+    /// Name of the capability.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub capability: String,
+    /// Names of the Domains that may use it.
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub to: Vec<String>,
+}
+
+/// A capability of another Domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Import {
+    /// Name of the capability.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub capability: String,
+    /// Name of the Domain that has it.
+    #[schemars(length(min = 1, max = 63))]
+    pub from: String,
 }
 
 /// Who may do what in a Domain.
@@ -88,6 +115,10 @@ pub struct Members {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub viewers: Vec<Subject>,
+    /// May approve what a policy holds back, and read what viewers may read. They cannot change what is approved.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub approvers: Vec<Subject>,
 }
 
 /// What the controller last saw of a Domain and everything below it.
@@ -112,6 +143,17 @@ pub struct DomainStatus {
     /// Tasks in all pools of this Domain.
     #[serde(default)]
     pub work: WorkCount,
+    /// Whether this object and everything below complies with the policies, in numbers.
+    #[serde(default)]
+    pub compliance: Compliance,
+    /// Capacity: quota, what is booked by everything below, and what was granted from above.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub capacity: Vec<Usage>,
+    /// The latest allocations that a level above has granted, newest first.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub escalations: Vec<Escalation>,
     /// Conditions of this object.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

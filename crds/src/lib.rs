@@ -9,6 +9,8 @@ pub mod agent_pool;
 pub mod domain;
 pub mod manifest;
 pub mod orchestrator;
+pub mod policy;
+pub mod quota;
 pub mod reference;
 pub mod schema;
 pub mod shared;

@@ -4,7 +4,11 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{AgentCount, ChildCount, Conditions, DurationText, Priority, WorkCount, conditions_schema};
+use crate::{
+    policy::Policy,
+    quota::{Escalation, Quota, Usage},
+    shared::{AgentCount, ChildCount, Compliance, Conditions, DurationText, Priority, WorkCount, conditions_schema},
+};
 
 /// An Orchestrator is the root of one hierarchy of Domains, Supervisors and AgentPools.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +51,37 @@ pub struct OrchestratorSpec {
     #[serde(default = "default_priority_classes")]
     #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub priority_classes: Vec<PriorityClass>,
+    /// What all Domains together may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Quota>,
+    /// Currency of all amounts of money in this hierarchy, as in ISO 4217. Default USD.
+    #[serde(default = "default_currency")]
+    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
+    pub currency: String,
+    /// Policies of the whole hierarchy; they hold for all Domains and everything below, and can only be tightened there.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub policies: Vec<Policy>,
+    /// Public keys that images of agents may be required to be signed with (`require.signedBy`).
+    #[serde(default)]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub signing_keys: Vec<SigningKey>,
+}
+
+/// A public key that signatures of images are checked with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningKey {
+    /// Name that policies use.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The key in PEM (`-----BEGIN PUBLIC KEY-----`), ECDSA on P-256 or Ed25519: what `cosign generate-key-pair` writes as cosign.pub.
+    #[schemars(length(min = 1, max = 4096))]
+    pub public_key: String,
+}
+
+fn default_currency() -> String {
+    "USD".to_owned()
 }
 
 /// Depth and breadth of a hierarchy.
@@ -122,6 +157,17 @@ pub struct OrchestratorStatus {
     /// Tasks in all pools.
     #[serde(default)]
     pub work: WorkCount,
+    /// Whether this object and everything below complies with the policies, in numbers.
+    #[serde(default)]
+    pub compliance: Compliance,
+    /// Capacity: quota, what is booked by everything below, and what was granted from above.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub capacity: Vec<Usage>,
+    /// The latest allocations that a level above has granted, newest first.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub escalations: Vec<Escalation>,
     /// Conditions of this object.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

@@ -156,6 +156,50 @@ pub struct WorkCount {
     pub in_flight: i64,
 }
 
+/// How a subtree complies with the policies in effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Compliance {
+    /// Objects of the subtree that violate a policy now, this one included.
+    #[serde(default)]
+    pub violating: i32,
+    /// Objects of the subtree that wait for an approval, this one included.
+    #[serde(default)]
+    pub held: i32,
+    /// Objects of the subtree of which a number is held down at run time because a level above was tightened later.
+    #[serde(default)]
+    pub clamped: i32,
+}
+
+/// One value of the policy in effect, and the object that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectiveValue {
+    /// Path in a policy, such as `limits.agents` or `allow.images`.
+    pub value: String,
+    /// The bound, as text.
+    pub bound: String,
+    /// What happens to an object outside of the bound.
+    pub action: String,
+    /// Where it comes from: kind, name, generation and policy.
+    pub from: String,
+}
+
+/// Who has approved an object, and which generation of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Approved {
+    /// Generation that was approved.
+    pub generation: i64,
+    /// The authenticated user.
+    pub by: String,
+    /// When.
+    pub at: String,
+    /// The reason given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// One of the four priority classes; tasks of a higher class are pulled first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

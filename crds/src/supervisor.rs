@@ -5,7 +5,11 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{AgentCount, ChildCount, Conditions, WorkCount, conditions_schema};
+use crate::{
+    policy::Policy,
+    quota::{Escalation, Quota, Usage},
+    shared::{AgentCount, Approved, ChildCount, Compliance, Conditions, WorkCount, conditions_schema},
+};
 
 /// A Supervisor routes the tasks of a Domain to its AgentPools and drives the runs of its Workflows.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,11 +52,18 @@ pub struct SupervisorSpec {
     /// Compute of one replica. Default: requests of 50m CPU and 64Mi memory, a limit of 512Mi memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
+    /// What the AgentPools of this Supervisor together may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+    /// Policies of the Supervisor; they hold for it and everything below, and can only be tightened there.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub policies: Vec<Policy>,
 }
 
 impl Default for SupervisorSpec {
     fn default() -> Self {
-        Self { replicas: default_replicas(), resources: None }
+        Self { replicas: default_replicas(), resources: None, quota: None, policies: Vec::new() }
     }
 }
 
@@ -82,6 +93,20 @@ pub struct SupervisorStatus {
     /// Tasks in all pools of this Supervisor.
     #[serde(default)]
     pub work: WorkCount,
+    /// Whether this object and everything below complies with the policies, in numbers.
+    #[serde(default)]
+    pub compliance: Compliance,
+    /// Capacity: quota, what is booked by everything below, and what was granted from above.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub capacity: Vec<Usage>,
+    /// The latest allocations that a level above has granted, newest first.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub escalations: Vec<Escalation>,
+    /// The approval that this object runs under, when a policy asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
     /// Conditions of this object.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

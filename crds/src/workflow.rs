@@ -5,7 +5,12 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{AnyJson, Conditions, DurationText, NameRef, Priority, conditions_schema};
+use crate::{
+    policy::Policy,
+    shared::{
+        AnyJson, Approved, Compliance, Conditions, DurationText, EffectiveValue, NameRef, Priority, conditions_schema,
+    },
+};
 
 /// A Workflow is a definition of steps for agents; each of its runs is durable and is driven by its Supervisor.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +69,10 @@ pub struct WorkflowSpec {
     #[serde(default = "default_keep_runs")]
     #[schemars(range(min = 1, max = 1000))]
     pub keep_runs: i32,
+    /// Policies of this Workflow; they tighten those of the levels above.
+    #[serde(default)]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub policies: Vec<Policy>,
 }
 
 /// When a run starts.
@@ -326,6 +335,16 @@ pub struct WorkflowStatus {
     /// The latest run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunStatus>,
+    /// Whether this object complies with the policies, in numbers.
+    #[serde(default)]
+    pub compliance: Compliance,
+    /// Policies in effect here: each value with the object that it comes from.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub effective_policy: Vec<EffectiveValue>,
+    /// The approval that this object runs under, when a policy asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
     /// Conditions of this object.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

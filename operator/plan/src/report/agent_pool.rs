@@ -40,6 +40,7 @@ pub fn agent_pool(
         selector: Some(names::selector_text(&names::selector(Component::Agent, &name))),
         work: work(&name, observed),
         conditions: conditions_of(object, plan, outcome, health, now),
+        ..AgentPoolStatus::default()
     }
 }
 

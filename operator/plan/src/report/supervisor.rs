@@ -32,7 +32,7 @@ pub fn supervisor(
         pools: rollup::children(pools.iter().copied()),
         agents,
         work,
-        conditions: Vec::new(),
+        ..SupervisorStatus::default()
     };
     let health = || {
         let namespace = object.namespace().unwrap_or_default();

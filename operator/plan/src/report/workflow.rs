@@ -48,6 +48,7 @@ pub fn workflow(
         supervisor,
         conditions: conditions_of(object, plan, outcome, || health(object, run.as_ref()), now),
         run,
+        ..WorkflowStatus::default()
     }
 }
 
