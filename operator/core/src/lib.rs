@@ -3,7 +3,10 @@
 //! Nothing in here knows Kubernetes or the bus, and nothing reads a clock, the environment or random numbers:
 //! time is an argument. That makes every decision replayable from its journal.
 
+pub mod expression;
 pub mod id;
+pub mod policy;
 pub mod priority;
 pub mod routing;
+pub mod unit;
 pub mod workflow;

@@ -63,5 +63,5 @@ struct Placed<'d> {
     field: String,
     task: &'d Task,
     /// Variables that it may read beside those of every expression.
-    reads: &'static [super::expression::Variable],
+    reads: &'static [crate::expression::Variable],
 }

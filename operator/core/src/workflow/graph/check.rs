@@ -6,11 +6,9 @@ use serde_json::Value;
 
 use super::{MAX_PARTS, MAX_SIZE, MAX_STEPS, Placed, Violation, cycle, upstream};
 use crate::{
+    expression::{Expression, References, Template, Variable, Vocabulary},
     id::Name,
-    workflow::{
-        definition::{Branch, Definition, MapStep, Reduce, Stage, Step, StepKind, Task},
-        expression::{Expression, References, Template, Variable},
-    },
+    workflow::definition::{Branch, Definition, MapStep, Reduce, Stage, Step, StepKind, Task},
 };
 
 /// Variables that every expression may read.
@@ -130,7 +128,7 @@ impl<'d> Checker<'d> {
         let upstream = self.upstream.get(index).cloned().unwrap_or_default();
         if let Some(when) = &step.when {
             let field = format!("{field}.when");
-            match Expression::compile(when) {
+            match Expression::compile(when, Vocabulary::Workflow) {
                 Ok(expression) => self.check_references(&field, expression.references(), &[], &upstream),
                 Err(error) => self.add(field, error.to_string(), "write a CEL condition without ${}"),
             }

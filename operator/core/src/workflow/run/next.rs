@@ -15,10 +15,10 @@ use super::{
     summary,
 };
 use crate::{
+    expression::Variable,
     id::{Name, TaskPath},
     workflow::{
         definition::FailurePolicy,
-        expression::Variable,
         journal::{FinalPhase, RunEvent},
     },
 };

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::state::{Part, TaskKey};
 use crate::{
+    expression::{Expression, Template, Vocabulary},
     id::{Name, RunId, TaskPath},
     workflow::{
         definition::{Definition, MapStep, Reduce, Stage, StepKind, Task},
-        expression::{Expression, Template},
         graph,
     },
 };
@@ -91,7 +91,7 @@ impl Plan {
                 StepKind::Pipeline(stages) => BodyPlan::Chains(vec![chain(stages)?]),
             };
             let when = match &step.when {
-                Some(when) => Some(Expression::compile(when).ok()?),
+                Some(when) => Some(Expression::compile(when, Vocabulary::Workflow).ok()?),
                 None => None,
             };
             steps.push(StepPlan { dependents: Vec::new(), when, body });

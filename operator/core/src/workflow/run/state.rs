@@ -7,11 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{StepPhase, plan::Plan};
 use crate::{
+    expression::{References, Scope, Variable},
     id::Name,
-    workflow::{
-        expression::{References, Scope, Variable},
-        journal::FinalPhase,
-    },
+    workflow::journal::FinalPhase,
 };
 
 /// A task of a run, by position.

@@ -12,10 +12,12 @@ use super::{
     plan::{BodyPlan, Plan},
     state::{Body, ChainState, Decision, MapState, Part, State, Status, TaskKey, TaskState},
 };
-use crate::workflow::{
-    definition::{MapStep, Reduce, StepKind},
+use crate::{
     expression::{Expression, Template},
-    reduce,
+    workflow::{
+        definition::{MapStep, Reduce, StepKind},
+        reduce,
+    },
 };
 
 /// The fold of one entry.

@@ -9,10 +9,10 @@ use super::{
     state::{State, StepState},
 };
 use crate::{
+    expression,
     id::{Name, RunId},
     workflow::{
         definition::{Definition, FailurePolicy, StepKind},
-        expression,
         journal::FinalPhase,
     },
 };

@@ -1,7 +1,8 @@
-//! Expressions in workflows: CEL, compiled once, evaluated totally.
+//! Expressions in workflows and policies: CEL, compiled once, evaluated totally.
 //!
 //! The grammar is that of the `cel` crate. The evaluator is our own, because the state of a run is folded again and
-//! again from its journal, on several replicas, and must come out the same each time: maps are visited in the order of
+//! again from its journal, on several replicas, and must come out the same each time, and because a policy decides within
+//! microseconds: maps are visited in the order of
 //! their keys, every evaluation has a budget, nothing panics, and values are borrowed from the run instead of copied.
 //!
 //! Differences from the CEL standard, all of them on purpose:
@@ -34,6 +35,8 @@ pub const MAX_NESTING: usize = 24;
 pub const MAX_OPERATORS: usize = 400;
 /// Budget of one evaluation: about one unit for each operation and for each 16 bytes copied.
 pub const MAX_COST: u64 = 10_000_000;
+/// Budget of one evaluation of a rule of a policy, in the same units: a rule that walks a whole object stays far below.
+pub const MAX_POLICY_COST: u64 = 100_000;
 /// Deepest nesting of a value that a template yields.
 pub const MAX_VALUE_DEPTH: usize = 100;
 
@@ -63,8 +66,13 @@ pub enum Error {
     #[error("\"${{\" without its \"}}\": close it, or write \"$${{\" for the two characters themselves")]
     Unclosed,
     /// An unknown variable.
-    #[error("unknown variable {0:?}: write one of {known}", known = Variable::list())]
-    UnknownVariable(String),
+    #[error("unknown variable {name:?}: write one of {known}", known = vocabulary.list())]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// Where the expression stands, which says what it may read.
+        vocabulary: Vocabulary,
+    },
     /// An unknown function, or a known one with the wrong number of arguments.
     #[error("unknown function {name:?} with {arguments} arguments: write one of {known}", known = function::list())]
     UnknownFunction {
@@ -109,12 +117,37 @@ pub enum Variable {
     Previous,
     /// The outputs of a map's tasks, for its reducing task.
     Results,
+    /// The object that is written, as in its manifest.
+    Object,
+    /// The object before it is written; null when it is created.
+    OldObject,
+    /// `CREATE`, `UPDATE` or `DELETE`.
+    Operation,
+    /// Who writes: `name` and `groups`.
+    User,
+    /// The moment of the decision.
+    Now,
+    /// The Domain of the object: `name` and `labels`; null for an Orchestrator.
+    Domain,
 }
 
 impl Variable {
     /// All variables.
-    pub const ALL: [Self; 7] =
-        [Self::Params, Self::Steps, Self::Run, Self::Item, Self::Index, Self::Previous, Self::Results];
+    pub const ALL: [Self; 13] = [
+        Self::Params,
+        Self::Steps,
+        Self::Run,
+        Self::Item,
+        Self::Index,
+        Self::Previous,
+        Self::Results,
+        Self::Object,
+        Self::OldObject,
+        Self::Operation,
+        Self::User,
+        Self::Now,
+        Self::Domain,
+    ];
 
     /// The name in expressions.
     pub const fn as_str(self) -> &'static str {
@@ -126,15 +159,49 @@ impl Variable {
             Self::Index => "index",
             Self::Previous => "previous",
             Self::Results => "results",
+            Self::Object => "object",
+            Self::OldObject => "oldObject",
+            Self::Operation => "operation",
+            Self::User => "user",
+            Self::Now => "now",
+            Self::Domain => "domain",
+        }
+    }
+}
+
+/// Where an expression stands, which says what it may read and how much work it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// In a Workflow: conditions, gates and `${…}`. Which of its variables have a value depends on the place.
+    Workflow,
+    /// In a rule or an `approvalFor` of a policy.
+    Policy,
+}
+
+impl Vocabulary {
+    /// The variables that such an expression may read.
+    pub const fn variables(self) -> &'static [Variable] {
+        let (workflow, policy) = Variable::ALL.split_at(7);
+        match self {
+            Self::Workflow => workflow,
+            Self::Policy => policy,
         }
     }
 
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|variable| variable.as_str() == name)
+    /// The budget of one evaluation.
+    pub const fn budget(self) -> u64 {
+        match self {
+            Self::Workflow => MAX_COST,
+            Self::Policy => MAX_POLICY_COST,
+        }
     }
 
-    fn list() -> String {
-        Self::ALL.map(Self::as_str).join(", ")
+    fn find(self, name: &str) -> Option<Variable> {
+        self.variables().iter().copied().find(|variable| variable.as_str() == name)
+    }
+
+    fn list(self) -> String {
+        self.variables().iter().map(|variable| variable.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -185,17 +252,18 @@ impl<'a> Scope<'a> {
 pub struct Expression {
     root: lower::Node,
     references: References,
+    vocabulary: Vocabulary,
 }
 
 impl Expression {
-    /// Compiles an expression.
-    pub fn compile(source: &str) -> Result<Self, Error> {
+    /// Compiles an expression for the place where it stands.
+    pub fn compile(source: &str, vocabulary: Vocabulary) -> Result<Self, Error> {
         let parsed = match scan::check_limits(source)? {
             scan::Nesting::Shallow => parse(source)?,
             scan::Nesting::Deep => parse_with_large_stack(source)?,
         };
-        let (root, references) = lower::lower(&parsed)?;
-        Ok(Self { root, references })
+        let (root, references) = lower::lower(&parsed, vocabulary)?;
+        Ok(Self { root, references, vocabulary })
     }
 
     /// What it reads.
@@ -205,7 +273,7 @@ impl Expression {
 
     /// Its value.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, Error> {
-        self.evaluate_within(scope, &Meter::new(MAX_COST))
+        self.evaluate_within(scope, &Meter::new(self.vocabulary.budget()))
     }
 
     /// Its value, which must be true or false.
@@ -229,13 +297,8 @@ impl Expression {
 }
 
 /// Whether the text is an expression that can be evaluated.
-pub fn check(source: &str) -> Result<(), Error> {
-    Expression::compile(source).map(|_| ())
-}
-
-/// What the expression reads.
-pub fn references(source: &str) -> Result<References, Error> {
-    Expression::compile(source).map(|expression| expression.references)
+pub fn check(source: &str, vocabulary: Vocabulary) -> Result<(), Error> {
+    Expression::compile(source, vocabulary).map(|_| ())
 }
 
 fn parse(source: &str) -> Result<cel::parser::Expression, Error> {

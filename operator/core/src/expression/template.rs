@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Error, Expression, MAX_COST, MAX_VALUE_DEPTH, References, Scope,
+    Error, Expression, MAX_COST, MAX_VALUE_DEPTH, References, Scope, Vocabulary,
     scan::{self, Part},
     value::{Meter, exceeds_depth},
 };
@@ -153,7 +153,7 @@ impl Compiler {
                     Some(Piece::Plain(before)) => before.push_str(text),
                     _ => pieces.push(Piece::Plain(text.to_owned())),
                 },
-                Part::Expression(source) => match Expression::compile(source) {
+                Part::Expression(source) => match Expression::compile(source, Vocabulary::Workflow) {
                     Ok(expression) => {
                         let references = expression.references().clone();
                         self.readings.push(Reading { place: place.to_owned(), references });

@@ -25,7 +25,7 @@ fn evaluate(source: &str) -> Result<Value, Error> {
         .with(Variable::Index, Cow::Owned(json!(7)))
         .with_step("first-step", &view)
         .with_step("done", &view);
-    Expression::compile(source)?.evaluate(&scope)
+    Expression::compile(source, Vocabulary::Workflow)?.evaluate(&scope)
 }
 
 #[rstest]
@@ -144,15 +144,17 @@ fn fails_with_a_reason(#[case] source: &str, #[case] expected: &str) {
 #[case("has(params)", "invalid argument to has() macro")]
 #[case("[1].map(1, 2)", "argument must be a simple name")]
 fn is_refused_when_compiled(#[case] source: &str, #[case] expected: &str) {
-    let error = check(source).expect_err(source).to_string();
+    let error = check(source, Vocabulary::Workflow).expect_err(source).to_string();
     assert!(error.contains(expected), "{source}: {error}");
 }
 
 #[test]
 fn references_are_what_is_read_from_the_run() {
-    let found =
-        references("steps.a.output.x + steps['b-c'].output + params.p + params['q'] + item.map(steps, steps)[0]");
-    let found = found.unwrap();
+    let found = Expression::compile(
+        "steps.a.output.x + steps['b-c'].output + params.p + params['q'] + item.map(steps, steps)[0]",
+        Vocabulary::Workflow,
+    );
+    let found = found.unwrap().references().clone();
     assert_eq!(found.steps, ["a", "b-c"].map(str::to_owned).into());
     assert_eq!(found.parameters, ["p", "q"].map(str::to_owned).into());
     assert_eq!(found.variables, [Variable::Params, Variable::Steps, Variable::Item].into());
@@ -217,7 +219,7 @@ fn hostile_texts_are_answered() {
 fn endless_work_ends_with_an_error(#[case] source: &str) {
     let item = json!("y".repeat(100_000));
     let scope = Scope::default().with(Variable::Item, Cow::Borrowed(&item));
-    assert_eq!(Expression::compile(source).unwrap().evaluate(&scope), Err(Error::Cost));
+    assert_eq!(Expression::compile(source, Vocabulary::Workflow).unwrap().evaluate(&scope), Err(Error::Cost));
 }
 
 #[rstest]
@@ -319,9 +321,9 @@ proptest! {
     #[test]
     fn values_pass_through_expressions_unchanged(value in any_json()) {
         let scope = Scope::default().with(Variable::Item, Cow::Borrowed(&value));
-        prop_assert_eq!(Expression::compile("item").unwrap().evaluate(&scope), Ok(value.clone()));
-        prop_assert_eq!(Expression::compile("{'k': [item]}.k[0]").unwrap().evaluate(&scope), Ok(value.clone()));
-        prop_assert_eq!(Expression::compile("[item].map(x, x)[0]").unwrap().evaluate(&scope), Ok(value.clone()));
+        prop_assert_eq!(Expression::compile("item", Vocabulary::Workflow).unwrap().evaluate(&scope), Ok(value.clone()));
+        prop_assert_eq!(Expression::compile("{'k': [item]}.k[0]", Vocabulary::Workflow).unwrap().evaluate(&scope), Ok(value.clone()));
+        prop_assert_eq!(Expression::compile("[item].map(x, x)[0]", Vocabulary::Workflow).unwrap().evaluate(&scope), Ok(value.clone()));
         prop_assert_eq!(Template::compile(&json!("${item}")).unwrap().evaluate(&scope), Ok(value.clone()));
     }
 
@@ -334,7 +336,7 @@ proptest! {
 
     #[test]
     fn any_text_is_answered(text in ".{0,60}", cel in "[\\[\\](){}.,?:!&|<>=+*/%'\"a-z0-9 -]{0,40}") {
-        let _ = check(&text);
+        let _ = check(&text, Vocabulary::Workflow);
         let _ = evaluate(&cel);
         let _ = Template::compile(&json!([text, cel]));
     }
@@ -349,7 +351,7 @@ proptest! {
         let scope = Scope::default()
             .with(Variable::Item, Cow::Owned(json!("it")))
             .with(Variable::Index, Cow::Owned(json!(5)));
-        let ours = Expression::compile(&source).and_then(|expression| expression.evaluate(&scope));
+        let ours = Expression::compile(&source, Vocabulary::Workflow).and_then(|expression| expression.evaluate(&scope));
         let reference = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             cel::Program::compile(&source).unwrap().execute(&context)
         }));

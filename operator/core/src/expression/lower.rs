@@ -6,7 +6,7 @@ use cel::{
 };
 use serde_json::{Number, Value};
 
-use super::{Error, MAX_NESTING, References, Variable, function::Function};
+use super::{Error, MAX_NESTING, References, Variable, Vocabulary, function::Function};
 
 /// A node of a compiled expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,13 +67,14 @@ pub(super) enum MacroKind {
 }
 
 /// Lowers a parsed expression and lists what it reads.
-pub(super) fn lower(parsed: &Parsed) -> Result<(Node, References), Error> {
-    let mut lowering = Lowering { locals: Vec::new(), depth: 0, references: References::default() };
+pub(super) fn lower(parsed: &Parsed, vocabulary: Vocabulary) -> Result<(Node, References), Error> {
+    let mut lowering = Lowering { vocabulary, locals: Vec::new(), depth: 0, references: References::default() };
     let root = lowering.node(parsed)?;
     Ok((root, lowering.references))
 }
 
 struct Lowering<'p> {
+    vocabulary: Vocabulary,
     locals: Vec<&'p str>,
     depth: usize,
     references: References,
@@ -130,18 +131,19 @@ impl<'p> Lowering<'p> {
         if let Some(local) = self.locals.iter().rposition(|local| *local == name) {
             return Ok(Node::Local(local));
         }
-        match Variable::from_name(name) {
+        match self.vocabulary.find(name) {
             Some(Variable::Steps) => Err(Error::WholeSteps),
             Some(variable) => {
                 self.references.variables.insert(variable);
                 Ok(Node::Variable(variable))
             }
-            None => Err(Error::UnknownVariable(name.to_owned())),
+            None => Err(Error::UnknownVariable { name: name.to_owned(), vocabulary: self.vocabulary }),
         }
     }
 
     fn is_global(&self, parsed: &Parsed, variable: Variable) -> bool {
-        matches!(&parsed.expr, Expr::Ident(name) if name == variable.as_str() && !self.locals.contains(&name.as_str()))
+        self.vocabulary.variables().contains(&variable)
+            && matches!(&parsed.expr, Expr::Ident(name) if name == variable.as_str() && !self.locals.contains(&name.as_str()))
     }
 
     fn step(&mut self, name: &str) -> Node {
