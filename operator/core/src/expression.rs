@@ -6,13 +6,20 @@
 //! their keys, every evaluation has a budget, nothing panics, and values are borrowed from the run instead of copied.
 //!
 //! Differences from the CEL standard, all of them on purpose:
-//! - values are those of JSON: no bytes, timestamps, durations, types and messages; an integer is any of JSON's
+//! - values are those of JSON: no bytes, durations, types and messages; an integer is any of JSON's
 //!   (-2^63 to 2^64-1), `1u` is `1`, and a result that is not finite is an error;
+//! - moments exist in policies only, and only where the text shows that they are meant: `now` and `timestamp('…')` can be
+//!   compared with each other and read by `getHours()` and its siblings, whose optional argument is the name of a time zone
+//!   or an offset such as `+02:00`; zones come from a database inside of the program;
+//! - `quantity('1Gi')` is a number, so that `quantity(object.spec.x) <= quantity('1Gi')` compares what is meant;
 //! - arithmetic between an integer and a double is done in doubles, because agents write `1` where they mean `1.0`.
 
 mod evaluate;
 mod function;
 mod lower;
+mod moment;
+mod pattern;
+mod quantity;
 mod scan;
 mod template;
 mod value;
@@ -22,6 +29,7 @@ mod tests;
 
 use std::{borrow::Cow, collections::BTreeMap, collections::BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 pub use template::{Mistake, Reading, Template};
@@ -74,13 +82,26 @@ pub enum Error {
         vocabulary: Vocabulary,
     },
     /// An unknown function, or a known one with the wrong number of arguments.
-    #[error("unknown function {name:?} with {arguments} arguments: write one of {known}", known = function::list())]
+    #[error("unknown function {name:?} with {arguments} arguments: write one of {known}", known = function::list(*vocabulary))]
     UnknownFunction {
         /// Its name.
         name: String,
         /// Arguments it was called with, the receiver included.
         arguments: usize,
+        /// Where the expression stands, which says what it may call.
+        vocabulary: Vocabulary,
     },
+    /// A moment where a value is needed, or the other way round.
+    #[error(
+        "moments can only be compared with each other, or read: write now < timestamp('2027-01-01T00:00:00Z') or now.getHours('Europe/Berlin')"
+    )]
+    Moment,
+    /// A text that is no moment.
+    #[error("{0:?} is no moment: write one as in 2027-01-01T00:00:00Z")]
+    Timestamp(String),
+    /// A time zone that nobody knows.
+    #[error("{0:?} is no time zone: write a name such as 'Europe/Berlin' or an offset such as '+02:00'")]
+    TimeZone(String),
     /// A part of CEL that has no meaning for JSON values.
     #[error("{0} cannot be used here: values are those of JSON")]
     Unsupported(&'static str),
@@ -125,7 +146,7 @@ pub enum Variable {
     Operation,
     /// Who writes: `name` and `groups`.
     User,
-    /// The moment of the decision.
+    /// The moment of the decision; it gets its value from [`Scope::with_now`].
     Now,
     /// The Domain of the object: `name` and `labels`; null for an Orchestrator.
     Domain,
@@ -229,6 +250,7 @@ impl References {
 pub struct Scope<'a> {
     values: Vec<(Variable, Cow<'a, Value>)>,
     steps: BTreeMap<&'a str, &'a Value>,
+    now: Option<Timestamp>,
 }
 
 impl<'a> Scope<'a> {
@@ -236,6 +258,13 @@ impl<'a> Scope<'a> {
     #[must_use]
     pub fn with(mut self, variable: Variable, value: Cow<'a, Value>) -> Self {
         self.values.push((variable, value));
+        self
+    }
+
+    /// Gives `now` its moment.
+    #[must_use]
+    pub fn with_now(mut self, now: Timestamp) -> Self {
+        self.now = Some(now);
         self
     }
 

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
     Error, Scope,
     lower::{Macro, MacroKind, Node},
+    moment::{self, Moment},
     value::{Meter, describe},
 };
 
@@ -56,6 +58,15 @@ impl<'a> Evaluation<'a> {
             }
             Node::And(parts) => self.logic(&parts[0], &parts[1], false, locals),
             Node::Or(parts) => self.logic(&parts[0], &parts[1], true, locals),
+            Node::CompareMoments(function, parts) => {
+                let order = self.moment(&parts[0], locals)?.cmp(&self.moment(&parts[1], locals)?);
+                Ok(owned(function.accepts(order)))
+            }
+            Node::Clock(clock, moment) => self.moment(moment, locals).map(|at| Cow::Owned(clock.read(at))),
+            Node::Matches(text, pattern) => match &*self.node(text, locals)? {
+                Value::String(text) => pattern.is_match(text, self.meter).map(owned),
+                other => Err(Error::Evaluation(format!("matches cannot be used with {}", describe(other)))),
+            },
             Node::Call(function, arguments) => {
                 let arguments =
                     arguments.iter().map(|argument| self.node(argument, locals)).collect::<Result<Vec<_>, _>>()?;
@@ -111,6 +122,14 @@ impl<'a> Evaluation<'a> {
         match self.node(operand, locals)? {
             Cow::Borrowed(value) => key.find(value).map(Cow::Borrowed),
             Cow::Owned(value) => key.find(&value).cloned().map(Cow::Owned),
+        }
+    }
+
+    fn moment(&self, moment: &'a Moment, locals: &mut Locals<'a>) -> Result<Timestamp, Error> {
+        match moment {
+            Moment::Now => self.scope.now.ok_or_else(|| Error::Evaluation("now has no value here".to_owned())),
+            Moment::Constant(at) => Ok(*at),
+            Moment::Read(text) => moment::read(&*self.node(text, locals)?),
         }
     }
 

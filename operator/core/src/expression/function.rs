@@ -5,7 +5,9 @@ use std::{borrow::Cow, cmp::Ordering};
 use serde_json::Value;
 
 use super::{
-    Error,
+    Error, Vocabulary, moment,
+    pattern::Pattern,
+    quantity,
     value::{Meter, Numeric, arithmetic, compare, describe, equal},
 };
 
@@ -38,6 +40,7 @@ pub(super) enum Function {
     Trim,
     Split,
     Join,
+    Quantity,
 }
 
 /// Name, number of arguments (the receiver included), function. `min` and `max` also take any number of arguments.
@@ -58,7 +61,7 @@ const OPERATORS: [(&str, usize, Function); 14] = [
     ("-_", 1, Function::Negate),
 ];
 
-const NAMED: [(&str, usize, Function); 17] = [
+const NAMED: [(&str, usize, Function); 18] = [
     ("size", 1, Function::Size),
     ("contains", 2, Function::Contains),
     ("startsWith", 2, Function::StartsWith),
@@ -74,14 +77,19 @@ const NAMED: [(&str, usize, Function); 17] = [
     ("trim", 1, Function::Trim),
     ("split", 2, Function::Split),
     ("join", 2, Function::Join),
+    ("quantity", 1, Function::Quantity),
     ("min", 2, Function::Min),
     ("max", 2, Function::Max),
 ];
 
 /// Names of the functions and macros, for messages.
-pub(super) fn list() -> String {
+pub(super) fn list(vocabulary: Vocabulary) -> String {
     let mut names: Vec<&str> = NAMED.iter().map(|(name, ..)| *name).collect();
     names.extend(["has", "exists", "all", "exists_one", "map", "filter"]);
+    if vocabulary == Vocabulary::Policy {
+        names.push(moment::CONSTRUCTOR);
+        names.extend(moment::readers());
+    }
     names.sort_unstable();
     names.dedup();
     names.join(", ")
@@ -99,6 +107,24 @@ impl Function {
                 "max" if arguments > 2 => Some(Self::Max),
                 _ => None,
             })
+    }
+
+    pub(super) fn is_comparison(self) -> bool {
+        use Function::{Equals, Greater, GreaterOrEqual, Less, LessOrEqual, NotEquals};
+        matches!(self, Equals | NotEquals | Less | LessOrEqual | Greater | GreaterOrEqual)
+    }
+
+    /// Whether a comparison holds for two operands of this order.
+    pub(super) fn accepts(self, order: Ordering) -> bool {
+        match self {
+            Self::Equals => order.is_eq(),
+            Self::NotEquals => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+            _ => false,
+        }
     }
 
     pub(super) fn apply<'a>(self, meter: &Meter, arguments: Vec<Cow<'a, Value>>) -> Result<Cow<'a, Value>, Error> {
@@ -143,19 +169,19 @@ impl Function {
             (Self::LowerAscii, Value::String(text)) => Ok(Value::from(text.to_ascii_lowercase())),
             (Self::UpperAscii, Value::String(text)) => Ok(Value::from(text.to_ascii_uppercase())),
             (Self::Trim, Value::String(text)) => Ok(Value::from(text.trim())),
+            (Self::Quantity, Value::String(text)) => quantity::parse(text),
+            (Self::Quantity, Value::Number(n)) => Ok(Value::Number(n.clone())),
             _ => Err(Error::Evaluation(format!("{} cannot be used with {}", self.name(), describe(value)))),
         }
     }
 
     fn binary(self, meter: &Meter, a: &Value, b: &Value) -> Result<Value, Error> {
-        let ordered = |wanted: fn(Ordering) -> bool| compare(meter, a, b).map(|order| Value::Bool(wanted(order)));
         match (self, a, b) {
             (Self::Equals, a, b) => equal(meter, a, b).map(Value::Bool),
             (Self::NotEquals, a, b) => equal(meter, a, b).map(|same| Value::Bool(!same)),
-            (Self::Less, ..) => ordered(Ordering::is_lt),
-            (Self::LessOrEqual, ..) => ordered(Ordering::is_le),
-            (Self::Greater, ..) => ordered(Ordering::is_gt),
-            (Self::GreaterOrEqual, ..) => ordered(Ordering::is_ge),
+            (Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual, a, b) => {
+                compare(meter, a, b).map(|order| Value::Bool(self.accepts(order)))
+            }
             (Self::Arithmetic(operator), Value::Number(a), Value::Number(b)) => {
                 arithmetic(operator, Numeric::of(a), Numeric::of(b))
             }
@@ -181,14 +207,9 @@ impl Function {
             Self::StartsWith => Value::Bool(text.starts_with(argument)),
             Self::EndsWith => Value::Bool(text.ends_with(argument)),
             Self::Matches => {
-                // Compiling is what costs; the match itself is linear.
+                // Only patterns that are computed are compiled here; the others were when the expression was.
                 meter.spend(10_000)?;
-                let pattern = regex::RegexBuilder::new(argument)
-                    .size_limit(256 * 1024)
-                    .dfa_size_limit(256 * 1024)
-                    .build()
-                    .map_err(|_| Error::Evaluation("matches() got an invalid or too large pattern".to_owned()))?;
-                Value::Bool(pattern.is_match(text))
+                Value::Bool(Pattern::compile(argument)?.is_match(text, meter)?)
             }
             Self::Split => {
                 let parts: Vec<Value> = text.split(argument).map(Value::from).collect();

@@ -6,7 +6,13 @@ use cel::{
 };
 use serde_json::{Number, Value};
 
-use super::{Error, MAX_NESTING, References, Variable, Vocabulary, function::Function};
+use super::{
+    Error, MAX_NESTING, References, Variable, Vocabulary,
+    function::Function,
+    moment::{self, Clock, Moment},
+    pattern::Pattern,
+    quantity,
+};
 
 /// A node of a compiled expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +39,12 @@ pub(super) enum Node {
     And(Box<[Node; 2]>),
     /// `a || b`.
     Or(Box<[Node; 2]>),
+    /// A comparison of two moments.
+    CompareMoments(Function, Box<[Moment; 2]>),
+    /// A part of a moment, such as its hour.
+    Clock(Clock, Box<Moment>),
+    /// `text.matches('…')` with a constant pattern.
+    Matches(Box<Node>, Pattern),
     /// A unary or binary operator, or a function; all arguments are evaluated.
     Call(Function, Vec<Node>),
     /// `[a, b]`.
@@ -133,6 +145,7 @@ impl<'p> Lowering<'p> {
         }
         match self.vocabulary.find(name) {
             Some(Variable::Steps) => Err(Error::WholeSteps),
+            Some(Variable::Now) => Err(Error::Moment),
             Some(variable) => {
                 self.references.variables.insert(variable);
                 Ok(Node::Variable(variable))
@@ -183,18 +196,85 @@ impl<'p> Lowering<'p> {
             }
             return Ok(Node::Index(Box::new(self.node(operand)?), Box::new(self.node(index)?)));
         }
+        if let Some(node) = self.of_moments(call).or_else(|| self.of_constants(call)) {
+            return node;
+        }
         let mut arguments = Vec::with_capacity(call.args.len() + 1);
         if let Some(target) = &call.target {
             arguments.push(self.node(target)?);
         }
         arguments.extend(self.nodes(&call.args)?);
         let count = arguments.len();
-        let unknown = || Error::UnknownFunction { name: call.func_name.clone(), arguments: count };
+        let unknown =
+            || Error::UnknownFunction { name: call.func_name.clone(), arguments: count, vocabulary: self.vocabulary };
         match call.func_name.as_str() {
             operators::CONDITIONAL => arguments.try_into().map(Node::Conditional).map_err(|_| unknown()),
             operators::LOGICAL_AND => arguments.try_into().map(Node::And).map_err(|_| unknown()),
             operators::LOGICAL_OR => arguments.try_into().map(Node::Or).map_err(|_| unknown()),
             name => Function::find(name, count).map(|function| Node::Call(function, arguments)).ok_or_else(unknown),
+        }
+    }
+
+    /// A call that compares or reads moments.
+    fn of_moments(&mut self, call: &'p CallExpr) -> Option<Result<Node, Error>> {
+        if self.vocabulary != Vocabulary::Policy {
+            return None;
+        }
+        let (name, arguments) = (call.func_name.as_str(), call.args.as_slice());
+        if let Some(target) = &call.target {
+            let clock = Clock::find(name, arguments)?;
+            return Some(if self.is_moment(target) {
+                clock.and_then(|clock| Ok(Node::Clock(clock, Box::new(self.moment(target)?))))
+            } else {
+                Err(Error::Moment)
+            });
+        }
+        if name == moment::CONSTRUCTOR {
+            return Some(Err(Error::Moment));
+        }
+        let function = Function::find(name, arguments.len()).filter(|function| function.is_comparison())?;
+        match arguments {
+            [a, b] if self.is_moment(a) && self.is_moment(b) => {
+                Some(self.moment(a).and_then(|a| Ok(Node::CompareMoments(function, Box::new([a, self.moment(b)?])))))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_moment(&self, parsed: &Parsed) -> bool {
+        match &parsed.expr {
+            Expr::Call(call) => call.target.is_none() && call.func_name == moment::CONSTRUCTOR && call.args.len() == 1,
+            _ => self.is_global(parsed, Variable::Now),
+        }
+    }
+
+    /// The moment of an expression for which `is_moment` holds.
+    fn moment(&mut self, parsed: &'p Parsed) -> Result<Moment, Error> {
+        match &parsed.expr {
+            Expr::Call(call) => match call.args.first().map(|text| self.node(text)).transpose()? {
+                Some(Node::Literal(Value::String(text))) => moment::parse(&text).map(Moment::Constant),
+                Some(text) => Ok(Moment::Read(text)),
+                None => Err(Error::Moment),
+            },
+            _ => {
+                self.references.variables.insert(Variable::Now);
+                Ok(Moment::Now)
+            }
+        }
+    }
+
+    /// A call whose constant argument can be read once and for all.
+    fn of_constants(&mut self, call: &'p CallExpr) -> Option<Result<Node, Error>> {
+        let text = match &call.args.last()?.expr {
+            Expr::Literal(LiteralValue::String(text)) => text.inner(),
+            _ => return None,
+        };
+        match (call.func_name.as_str(), call.target.as_deref(), call.args.as_slice()) {
+            ("matches", Some(target), [_]) | ("matches", None, [target, _]) => {
+                Some(self.node(target).and_then(|target| Ok(Node::Matches(Box::new(target), Pattern::compile(text)?))))
+            }
+            ("quantity", None, [_]) => Some(quantity::parse(text).map(Node::Literal)),
+            _ => None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Tests of expressions: tables of meaning, hostile texts, lossless values, and agreement with the `cel` crate.
 
+mod policy;
+
 use std::borrow::Cow;
 
 use proptest::prelude::*;
@@ -213,7 +215,7 @@ fn hostile_texts_are_answered() {
     "[1,2,3,4,5,6,7,8].map(a, [1,2,3,4,5,6,7,8].map(a, [1,2,3,4,5,6,7,8].map(a, [1,2,3,4,5,6,7,8].map(a, [1,2,3,4,5,6,7,8].map(a, [1,2,3,4,5,6,7,8].map(a, item + item))))))"
 )]
 #[case::patterns(
-    "item.split('x').map(a, a.matches('(a{1,50}){1,50}')).size() + item.split('').map(a, a.matches('b')).size()"
+    "item.split('x').map(a, a.matches('(a{1,50}){1,50}')).size() + item.split('').map(a, a.matches('b' + a)).size()"
 )]
 #[case::hidden_by_or("item.split('').map(a, item.split('').map(b, 1)).size() > 0 || true")]
 fn endless_work_ends_with_an_error(#[case] source: &str) {

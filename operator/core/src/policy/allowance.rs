@@ -44,6 +44,12 @@ impl Allowance {
         }
     }
 
+    /// Whether an object cannot do without such a name, so that a list without names forbids everything. A Domain lives
+    /// well without other Domains.
+    pub const fn is_indispensable(self) -> bool {
+        !matches!(self, Self::Domains)
+    }
+
     /// One such name in a sentence.
     pub const fn noun(self) -> &'static str {
         match self {

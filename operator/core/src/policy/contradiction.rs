@@ -164,7 +164,7 @@ fn own_problems(policy: &Policy) -> Vec<Problem> {
 /// Problems to which the policy contributes; those of the others alone were told when they were written.
 fn joint_problems(kind: Kind, policy: &Policy, all: &Constraints) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for allowance in policy.allow.keys().filter(|allowance| allowance.kinds().contains(&kind)) {
+    for allowance in policy.allow.keys().filter(|a| a.is_indispensable() && a.kinds().contains(&kind)) {
         if let Some(allowed) = all.allow.get(allowance).filter(|allowed| allowed.patterns().is_empty()) {
             let declared = allowed.declared().map(|(origin, patterns)| (origin.clone(), patterns.clone())).collect();
             problems.push(Problem::EmptyAllowance { allowance: *allowance, declared });

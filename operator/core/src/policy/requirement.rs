@@ -91,7 +91,7 @@ impl fmt::Display for Rule {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Requirement {
-    /// The object has this label, with a value that is not empty.
+    /// The object has this label, with any value.
     Label(String),
     /// Images are referred to by digest.
     ImageDigest,

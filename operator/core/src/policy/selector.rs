@@ -79,12 +79,9 @@ impl Selector {
             || self.0.iter().all(|(key, accepted)| accepted.includes(other.0.get(key).unwrap_or(&anything)))
     }
 
-    /// Whether no selected object has this label with a value that is not empty.
+    /// Whether no selected object has this label.
     pub fn excludes_label(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(|accepted| match &accepted.values {
-            Values::Only(values) => values.iter().all(String::is_empty),
-            Values::AllBut(_) => false,
-        })
+        self.0.get(key).is_some_and(|accepted| matches!(&accepted.values, Values::Only(values) if values.is_empty()))
     }
 
     /// Whether no object can be selected, because two expectations about one label exclude each other.
