@@ -19,4 +19,5 @@ pub mod reason;
 pub mod reconcile;
 pub mod report;
 pub mod settings;
+pub mod suite;
 pub mod violation;
