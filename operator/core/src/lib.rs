@@ -3,6 +3,7 @@
 //! Nothing in here knows Kubernetes or the bus, and nothing reads a clock, the environment or random numbers:
 //! time is an argument. That makes every decision replayable from its journal.
 
+pub mod capacity;
 pub mod expression;
 pub mod id;
 pub mod policy;

@@ -1,0 +1,200 @@
+//! Books a claim: at every level there is room, or nothing changes.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Amounts, CLAIM_SECONDS, Declared, Escalation, Key, Ledger, Refusal, Resource,
+    index::{self, Index},
+    ledger::{Entry, MAX_ESCALATIONS, Pending, WhenExceeded},
+    settle::expire,
+};
+use crate::policy::Level;
+
+/// Changes of one object that can be on their way at once.
+const MAX_CLAIMS: usize = 64;
+/// Children that a refusal names.
+const NAMED_CHILDREN: usize = 3;
+
+/// A version of an object that is about to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The object.
+    pub key: Key,
+    /// Its uid, which is known before it is stored.
+    pub uid: String,
+    /// The generation that is changed; none when the object is created.
+    pub base: Option<i64>,
+    /// What the new version means for capacity.
+    pub declared: Declared,
+}
+
+/// A booked claim.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Whether the ledger changed and must be stored before the request is admitted.
+    pub is_written: bool,
+    /// What went beyond quotas and was granted by levels above.
+    pub escalations: Vec<Escalation>,
+}
+
+/// A node as it was before a claim.
+struct Before {
+    key: Key,
+    children: Amounts,
+    bounds: [Option<u64>; 7],
+}
+
+/// Books a claim until its outcome is seen or [`CLAIM_SECONDS`] are over. A claim that makes nothing worse is never refused,
+/// even where more is booked than there is. When it is refused the ledger is as before, but for expired claims.
+pub fn book(ledger: &mut Ledger, claim: Claim, now: Timestamp) -> Result<Grant, Refusal> {
+    expire(ledger, now);
+    // As precise as the stored form.
+    let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+    let Claim { key, uid, base, declared } = claim;
+    if let Some(entry) = ledger.entries.get(&key) {
+        let exists =
+            |c: &super::ledger::Committed| c.uid == uid && Some(c.generation) == base && c.declared == declared;
+        if entry.committed.as_ref().is_some_and(exists) {
+            return Ok(Grant::default());
+        }
+        if entry.claims.len() >= MAX_CLAIMS {
+            return Err(Refusal::TooManyClaims { object: key, claims: entry.claims.len() });
+        }
+    }
+    let before = snapshot(ledger, &key, &declared);
+    let until = now.saturating_add(SignedDuration::from_secs(CLAIM_SECONDS)).unwrap_or(Timestamp::MAX);
+    let unchanged = ledger.entries.get(&key).cloned();
+    ledger.change(&key, |entry| {
+        // The same request again, because the outcome of the first write of the ledger was not known.
+        entry.claims.retain(|held| !(held.uid == uid && held.base == base && held.declared == declared));
+        entry.claims.push(Pending { uid: uid.clone(), base, until, declared });
+    });
+    if let Some(refusal) = refusal(ledger, &key, &before) {
+        ledger.change(&key, |entry| *entry = unchanged.unwrap_or_default());
+        return Err(refusal);
+    }
+    let escalations: Vec<Escalation> = escalated(ledger, &before)
+        .into_iter()
+        .map(|(exhausted, resource, amount, granted_by)| Escalation {
+            object: key.clone(),
+            uid: uid.clone(),
+            base,
+            exhausted,
+            resource,
+            amount,
+            granted_by,
+            at: now,
+            is_settled: false,
+        })
+        .collect();
+    ledger.escalations.extend(escalations.iter().cloned());
+    let surplus = ledger.escalations.len().saturating_sub(MAX_ESCALATIONS);
+    ledger.escalations.drain(..surplus);
+    Ok(Grant { is_written: true, escalations })
+}
+
+/// The object and everything above it, the lowest level first.
+fn snapshot(ledger: &Ledger, key: &Key, declared: &Declared) -> Vec<Before> {
+    let mut path = vec![key.clone()];
+    path.extend(index::parent(&ledger.entries, key, declared).cloned());
+    let mut at = 0;
+    while let Some(node) = path.get(at).cloned() {
+        for (parent, _) in ledger.index.asked(&node) {
+            if !path.contains(parent) {
+                path.push(parent.clone());
+            }
+        }
+        // Those that ask for nothing have parents as well.
+        for version in ledger.entries.get(&node).into_iter().flat_map(Entry::versions) {
+            if let Some(parent) = index::parent(&ledger.entries, &node, version).filter(|p| !path.contains(p)) {
+                path.push(parent.clone());
+            }
+        }
+        at += 1;
+    }
+    path.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.cmp(b)));
+    path.into_iter()
+        .map(|key| Before { children: ledger.children(&key), bounds: bounds(ledger.entries.get(&key), key.level), key })
+        .collect()
+}
+
+fn bounds(entry: Option<&Entry>, level: Level) -> [Option<u64>; 7] {
+    Resource::ALL.map(|resource| entry.and_then(|entry| entry.bound(level, resource)))
+}
+
+/// The first level that has no room for what changed, from the object upwards.
+fn refusal(ledger: &Ledger, object: &Key, path: &[Before]) -> Option<Refusal> {
+    path.iter().find_map(|before| {
+        let bounds = bounds(ledger.entries.get(&before.key), before.key.level);
+        let children = ledger.children(&before.key);
+        Resource::ALL.into_iter().find_map(|resource| {
+            let bound = bounds[resource as usize]?;
+            let (was, is) = (before.children.get(resource), children.get(resource));
+            let is_lower = before.bounds[resource as usize].is_none_or(|old| bound < old);
+            let is_worse = is > was || (is_lower && before.key == *object);
+            if is <= bound || !is_worse {
+                return None;
+            }
+            let unsettled = is.saturating_sub(settled(ledger, &before.key, resource));
+            Some(if before.key == *object {
+                let largest = largest(ledger, object, resource);
+                Refusal::BelowBooked { object: object.clone(), resource, bound, booked: is, largest, unsettled }
+            } else {
+                Refusal::NoRoom {
+                    object: object.clone(),
+                    level: before.key.clone(),
+                    resource,
+                    wanted: is - was,
+                    free: bound.saturating_sub(was),
+                    bound,
+                    // What the refused claim itself asks for is not held by others.
+                    unsettled: unsettled.saturating_sub(is - was),
+                }
+            })
+        })
+    })
+}
+
+/// What the children of a node would ask for if nothing were pending.
+fn settled(ledger: &Ledger, key: &Key, resource: Resource) -> u64 {
+    let only_committed = ledger.entries.iter().filter_map(|(key, entry)| {
+        let committed = entry.committed.clone()?;
+        Some((key.clone(), Entry { committed: Some(committed), claims: Vec::new() }))
+    });
+    Index::of(&only_committed.collect()).sum(key).get(resource)
+}
+
+fn largest(ledger: &Ledger, key: &Key, resource: Resource) -> Vec<(Key, u64)> {
+    let children = ledger.index.children(key).map(|(child, amounts)| (child.clone(), amounts.get(resource)));
+    let mut children: Vec<(Key, u64)> = children.filter(|(_, amount)| *amount > 0).collect();
+    children.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    children.truncate(NAMED_CHILDREN);
+    children
+}
+
+/// What newly goes beyond quotas that escalate: whose, of what, how much, and which level has room.
+fn escalated(ledger: &Ledger, path: &[Before]) -> Vec<(Key, Resource, u64, Key)> {
+    let mut found = Vec::new();
+    for (at, before) in path.iter().enumerate() {
+        let Some(entry) = ledger.entries.get(&before.key) else { continue };
+        let escalates = entry.versions().any(|declared| declared.quota.when_exceeded == WhenExceeded::Escalate);
+        if !escalates || before.key.level == Level::Orchestrator {
+            continue;
+        }
+        for resource in Resource::ALL {
+            let Some(quota) = entry.quota(resource) else { continue };
+            let (was, is) = (before.children.get(resource), ledger.children(&before.key).get(resource));
+            let amount = is.saturating_sub(quota).saturating_sub(was.saturating_sub(quota));
+            let above = path[at + 1..].iter().map(|before| &before.key).filter(|key| key.level < before.key.level);
+            let has_room = |key: &&Key| {
+                let quota = ledger.entries.get(*key).and_then(|entry| entry.quota(resource));
+                quota.is_some_and(|quota| ledger.children(key).get(resource) <= quota)
+            };
+            let granted_by = above.clone().find(has_room).or_else(|| above.last());
+            if let (true, Some(granted_by)) = (amount > 0, granted_by) {
+                found.push((before.key.clone(), resource, amount, granted_by.clone()));
+            }
+        }
+    }
+    found
+}
