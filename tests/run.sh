@@ -95,6 +95,12 @@ rung_cluster() {
   # One at a time: some of them kill what the others need.
   KUBECONFIG=$config suite cluster cluster-rust "rung 4: journeys with real pods" \
     cargo test --locked -p tetrarch-tests --test 'cluster_*' --no-fail-fast -- --test-threads=1 "${filter[@]}"
+  # Over what all journeys did; a few of them alone use fewer rights.
+  if [[ -n ${TETRARCH_CLUSTER_NAME:-} && -z ${TEST_FILTER:-} ]]; then
+    KUBECONFIG=$config TETRARCH_AUDIT_LOG=$state/cluster/test/logs/audit.log suite cluster cluster-rights \
+      "rung 4: the operator has the rights it uses and no others" \
+      cargo test --locked -p tetrarch-tests --test rights_operator
+  fi
   [[ -n ${KEEP_CLUSTER:-} ]] || step cluster-down "removing the cluster" "$cluster" down --name test
   remove=
 }

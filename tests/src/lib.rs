@@ -1,4 +1,5 @@
-//! What the cluster tests share: departments made of scripted agents, and the check of a run's journal.
+//! What the cluster tests share: departments made of scripted agents, the check of a run's journal, and that of rights.
 
 pub mod department;
 pub mod journal;
+pub mod rights;

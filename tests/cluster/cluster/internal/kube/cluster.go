@@ -74,6 +74,7 @@ func (c *Cluster) Kubeconfig() string { return c.file("kubeconfig") }
 func (c *Cluster) records() string              { return c.run("processes") }
 func (c *Cluster) record(program string) string { return filepath.Join(c.records(), program+".json") }
 func (c *Cluster) spec(program string) string   { return c.run("specs", program+".json") }
+func (c *Cluster) auditPolicy() string          { return c.file("audit-policy.json") }
 func (c *Cluster) log(program string) string    { return c.file("logs", program+".log") }
 
 // group holds everything of the cluster; the daemons are in one child, the kubelet makes another for the pods.

@@ -64,6 +64,8 @@ func (c *Cluster) apiserver(options Options) host.Spec {
 		"--proxy-client-cert-file=" + c.pki("front-proxy.crt"), "--proxy-client-key-file=" + c.pki("front-proxy.key"),
 		"--enable-aggregator-routing=true",
 		"--profiling=false",
+		"--audit-policy-file=" + c.auditPolicy(), "--audit-log-path=" + c.log("audit"),
+		"--audit-log-maxsize=200", "--audit-log-maxbackup=1",
 	}
 	if options.Rung3 {
 		// A loopback address cannot be an endpoint of the "kubernetes" service; without pods nobody needs it.
