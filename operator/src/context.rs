@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     controllers::backoff::Backoff,
     enact::applied::Applied,
+    observe::Reports,
     queue::Queue,
     telemetry::metrics::Metrics,
     world::World,
@@ -27,6 +28,8 @@ pub struct Context {
     pub world: Arc<World>,
     /// What was applied and need not be applied again.
     pub applied: Applied,
+    /// Reports of Supervisors that were read.
+    pub reports: Reports,
     /// Retries by object.
     pub backoff: Backoff,
     /// Requests to reconcile.

@@ -22,6 +22,7 @@ use crate::{
     controllers::{Reconciled, backoff::Backoff, run::Controllers},
     enact::applied::Applied,
     leader::{self, lease::Timing, store::ApiLease},
+    observe::Reports,
     queue::Queue,
     telemetry::{
         admin::{self, Readiness},
@@ -169,6 +170,7 @@ impl Operator {
             bus: accounts.clone(),
             world: self.world.clone(),
             applied: Applied::default(),
+            reports: Reports::default(),
             backoff: Backoff::default(),
             queue: self.queue.clone(),
             recorder: Recorder::new(self.client.clone(), reporter),
@@ -252,6 +254,7 @@ async fn measure(context: &Context) {
         count::<AgentPool>(context);
         count::<Workflow>(context);
         context.applied.prune(&context.world);
+        context.reports.clear();
         tokio::time::sleep(MEASURE).await;
     }
 }

@@ -3,25 +3,29 @@
 pub mod children;
 pub mod follow;
 pub mod route;
+pub mod seen;
 pub mod trim;
 pub mod watch;
 
-use std::{collections::BTreeMap, hash::Hash, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        apps::v1::Deployment,
-        core::v1::{Namespace, Pod},
-    },
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, Pod},
 };
 use kube::{
     Resource, ResourceExt,
     core::{DynamicObject, PartialObjectMeta},
-    runtime::reflector::{Lookup, ObjectRef, Store, store::Writer},
+    runtime::reflector::ObjectRef,
 };
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
-use tetrarch_plan::{hierarchy, object::Kind};
+use tetrarch_plan::{
+    hierarchy,
+    names::{self, Component},
+    object::Kind,
+};
+
+use self::seen::{Group, Seen, Sight, seen};
 
 /// The metadata of a child object.
 pub type Meta = PartialObjectMeta<DynamicObject>;
@@ -41,90 +45,91 @@ pub const META_KINDS: [Kind; 8] = [
 /// What is known of the cluster. All lists are sorted by age or name, so that equal worlds read equal.
 pub struct World {
     /// All Orchestrators.
-    pub orchestrators: Store<Orchestrator>,
+    pub orchestrators: Seen<Orchestrator>,
     /// All Domains.
-    pub domains: Store<Domain>,
+    pub domains: Seen<Domain>,
     /// All Supervisors.
-    pub supervisors: Store<Supervisor>,
+    pub supervisors: Seen<Supervisor>,
     /// All AgentPools.
-    pub pools: Store<AgentPool>,
+    pub pools: Seen<AgentPool>,
     /// All Workflows.
-    pub workflows: Store<Workflow>,
+    pub workflows: Seen<Workflow>,
     /// All Namespaces, whoever they belong to.
-    pub namespaces: Store<Namespace>,
+    pub namespaces: Seen<Namespace>,
     /// Our Deployments.
-    pub deployments: Store<Deployment>,
+    pub deployments: Seen<Deployment>,
     /// Our pods, cut down to what is asked of them.
-    pub pods: Store<Pod>,
+    pub pods: Seen<Pod>,
     /// Our other children by kind.
-    pub metas: BTreeMap<Kind, Store<Meta>>,
+    pub metas: BTreeMap<Kind, Seen<Meta>>,
 }
 
 /// Where watches write what they see.
 pub struct Writers {
     /// Of [`World::orchestrators`].
-    pub orchestrators: Writer<Orchestrator>,
+    pub orchestrators: Sight<Orchestrator>,
     /// Of [`World::domains`].
-    pub domains: Writer<Domain>,
+    pub domains: Sight<Domain>,
     /// Of [`World::supervisors`].
-    pub supervisors: Writer<Supervisor>,
+    pub supervisors: Sight<Supervisor>,
     /// Of [`World::pools`].
-    pub pools: Writer<AgentPool>,
+    pub pools: Sight<AgentPool>,
     /// Of [`World::workflows`].
-    pub workflows: Writer<Workflow>,
+    pub workflows: Sight<Workflow>,
     /// Of [`World::namespaces`].
-    pub namespaces: Writer<Namespace>,
+    pub namespaces: Sight<Namespace>,
     /// Of [`World::deployments`].
-    pub deployments: Writer<Deployment>,
+    pub deployments: Sight<Deployment>,
     /// Of [`World::pods`].
-    pub pods: Writer<Pod>,
+    pub pods: Sight<Pod>,
     /// Of [`World::metas`].
-    pub metas: BTreeMap<Kind, Writer<Meta>>,
+    pub metas: BTreeMap<Kind, Sight<Meta>>,
 }
 
 impl World {
     /// An empty world and where to write what is seen.
     pub fn new() -> (Self, Writers) {
+        let (orchestrators, see_orchestrators) = seen((), |_| Vec::new());
+        let (domains, see_domains) = seen((), groups_of_domain);
+        let (supervisors, see_supervisors) = seen((), by_namespace);
+        let (pools, see_pools) = seen((), by_namespace);
+        let (workflows, see_workflows) = seen((), by_namespace);
+        let (namespaces, see_namespaces) = seen((), |_| Vec::new());
+        let (deployments, see_deployments) = seen((), children::groups_of);
+        let (pods, see_pods) = seen((), groups_of_pod);
+        let of_kinds = META_KINDS.into_iter().map(|kind| (kind, seen(kind.api_resource(), children::groups_of)));
+        let (metas, see_metas) = of_kinds.map(|(kind, (seen, sight))| ((kind, seen), (kind, sight))).unzip();
+        let world =
+            Self { orchestrators, domains, supervisors, pools, workflows, namespaces, deployments, pods, metas };
         let writers = Writers {
-            orchestrators: Writer::default(),
-            domains: Writer::default(),
-            supervisors: Writer::default(),
-            pools: Writer::default(),
-            workflows: Writer::default(),
-            namespaces: Writer::default(),
-            deployments: Writer::default(),
-            pods: Writer::default(),
-            metas: META_KINDS.into_iter().map(|kind| (kind, Writer::new(kind.api_resource()))).collect(),
-        };
-        let world = Self {
-            orchestrators: writers.orchestrators.as_reader(),
-            domains: writers.domains.as_reader(),
-            supervisors: writers.supervisors.as_reader(),
-            pools: writers.pools.as_reader(),
-            workflows: writers.workflows.as_reader(),
-            namespaces: writers.namespaces.as_reader(),
-            deployments: writers.deployments.as_reader(),
-            pods: writers.pods.as_reader(),
-            metas: writers.metas.iter().map(|(kind, writer)| (*kind, writer.as_reader())).collect(),
+            orchestrators: see_orchestrators,
+            domains: see_domains,
+            supervisors: see_supervisors,
+            pools: see_pools,
+            workflows: see_workflows,
+            namespaces: see_namespaces,
+            deployments: see_deployments,
+            pods: see_pods,
+            metas: see_metas,
         };
         (world, writers)
     }
 
-    /// Waits until every store holds what the cluster has. Returns false if the watches have ended.
+    /// Waits until everything that the cluster has was seen. Returns false if the watches have ended.
     pub async fn wait_until_complete(&self) -> bool {
         for meta in self.metas.values() {
-            if meta.wait_until_ready().await.is_err() {
+            if meta.wait_until_complete().await.is_err() {
                 return false;
             }
         }
-        self.orchestrators.wait_until_ready().await.is_ok()
-            && self.domains.wait_until_ready().await.is_ok()
-            && self.supervisors.wait_until_ready().await.is_ok()
-            && self.pools.wait_until_ready().await.is_ok()
-            && self.workflows.wait_until_ready().await.is_ok()
-            && self.namespaces.wait_until_ready().await.is_ok()
-            && self.deployments.wait_until_ready().await.is_ok()
-            && self.pods.wait_until_ready().await.is_ok()
+        self.orchestrators.wait_until_complete().await.is_ok()
+            && self.domains.wait_until_complete().await.is_ok()
+            && self.supervisors.wait_until_complete().await.is_ok()
+            && self.pools.wait_until_complete().await.is_ok()
+            && self.workflows.wait_until_complete().await.is_ok()
+            && self.namespaces.wait_until_complete().await.is_ok()
+            && self.deployments.wait_until_complete().await.is_ok()
+            && self.pods.wait_until_complete().await.is_ok()
     }
 
     /// The Orchestrator with this name.
@@ -139,13 +144,17 @@ impl World {
 
     /// The Domains of an Orchestrator.
     pub fn domains_of(&self, orchestrator: &str) -> Vec<Arc<Domain>> {
-        let of = |domain: &Domain| domain.spec.orchestrator_ref.name == orchestrator;
-        sorted(self.domains.state().into_iter().filter(|domain| of(domain)).collect())
+        self.domains.of(&Group::Orchestrator(orchestrator.to_owned()))
     }
 
     /// The Domain that a namespace belongs to.
     pub fn domain_of(&self, namespace: &str) -> Option<Arc<Domain>> {
-        hierarchy::domain_of(namespace, &self.domains.state()).cloned()
+        hierarchy::domain_of(namespace, &self.domains_that_claim(namespace)).cloned()
+    }
+
+    /// The Domains that claim a namespace.
+    pub fn domains_that_claim(&self, namespace: &str) -> Vec<Arc<Domain>> {
+        self.domains.of(&here(namespace))
     }
 
     /// The Orchestrator of a Domain.
@@ -153,16 +162,19 @@ impl World {
         self.orchestrator(&domain.spec.orchestrator_ref.name)
     }
 
-    /// Other namespaces with a Supervisor of this name, sorted.
+    /// Other namespaces with a Supervisor of this name, sorted. Nobody asks for them where there is one in the namespace
+    /// itself, so they are not looked for then.
     pub fn supervisor_elsewhere(&self, name: Option<&str>, namespace: &str) -> Vec<String> {
         let Some(name) = name else { return Vec::new() };
+        if self.supervisors.get(&ObjectRef::new(name).within(namespace)).is_some() {
+            return Vec::new();
+        }
         let mut found: Vec<String> = self
             .supervisors
             .state()
             .into_iter()
             .filter(|supervisor| supervisor.name_any() == name)
             .filter_map(|supervisor| supervisor.metadata.namespace.clone())
-            .filter(|other| other != namespace)
             .collect();
         found.sort();
         found
@@ -178,37 +190,52 @@ impl World {
         self.deployments.get(&ObjectRef::new(name).within(namespace))
     }
 
-    /// Our pods in a namespace with these labels.
-    pub fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Vec<Arc<Pod>> {
-        let has = |pod: &Pod| labels.iter().all(|(key, value)| pod.labels().get(key) == Some(value));
-        sorted(in_namespace(&self.pods, namespace).into_iter().filter(|pod| has(pod)).collect())
+    /// Our pods of one runtime: of the Supervisor or pool with this name.
+    pub fn pods(&self, namespace: &str, component: Component, instance: &str) -> Vec<Arc<Pod>> {
+        let mut labels = names::selector(component, instance);
+        self.pods.of(&Group::Runtime {
+            namespace: namespace.to_owned(),
+            component: component.as_str().to_owned(),
+            instance: labels.remove(names::LABEL_INSTANCE).unwrap_or_default(),
+        })
     }
 
     /// The Supervisors in a namespace.
     pub fn supervisors_in(&self, namespace: &str) -> Vec<Arc<Supervisor>> {
-        sorted(in_namespace(&self.supervisors, namespace))
+        self.supervisors.of(&here(namespace))
     }
 
     /// The AgentPools in a namespace.
     pub fn pools_in(&self, namespace: &str) -> Vec<Arc<AgentPool>> {
-        sorted(in_namespace(&self.pools, namespace))
+        self.pools.of(&here(namespace))
     }
 
     /// The Workflows in a namespace.
     pub fn workflows_in(&self, namespace: &str) -> Vec<Arc<Workflow>> {
-        sorted(in_namespace(&self.workflows, namespace))
+        self.workflows.of(&here(namespace))
     }
 }
 
-fn in_namespace<K>(store: &Store<K>, namespace: &str) -> Vec<Arc<K>>
-where
-    K: Lookup + Resource<Scope = NamespaceResourceScope> + Clone + 'static,
-    <K as Lookup>::DynamicType: Eq + Hash + Clone,
-{
-    store.state_filter(|object| object.meta().namespace.as_deref() == Some(namespace))
+fn here(namespace: &str) -> Group {
+    Group::Namespace(namespace.to_owned())
 }
 
-fn sorted<K: Resource>(mut objects: Vec<Arc<K>>) -> Vec<Arc<K>> {
-    objects.sort_by(|a, b| (&a.meta().namespace, &a.meta().name).cmp(&(&b.meta().namespace, &b.meta().name)));
-    objects
+fn by_namespace<K: Resource>(object: &K) -> Vec<Group> {
+    object.meta().namespace.as_deref().map(here).into_iter().collect()
+}
+
+fn groups_of_domain(domain: &Domain) -> Vec<Group> {
+    vec![Group::Orchestrator(domain.spec.orchestrator_ref.name.clone()), here(&hierarchy::namespace_of(domain))]
+}
+
+fn groups_of_pod(pod: &Pod) -> Vec<Group> {
+    let label = |key: &str| pod.labels().get(key).cloned();
+    let runtime = || {
+        Some(Group::Runtime {
+            namespace: pod.namespace()?,
+            component: label(names::LABEL_COMPONENT)?,
+            instance: label(names::LABEL_INSTANCE)?,
+        })
+    };
+    runtime().into_iter().collect()
 }

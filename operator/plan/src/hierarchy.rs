@@ -90,9 +90,12 @@ pub fn is_within_count<K: Resource>(name: &str, siblings: &[Arc<K>], limit: i32)
 }
 
 /// Pools of a Supervisor that fit into its limit on agents: by age, each takes its largest size, and one that no longer
-/// fits is left out without blocking smaller ones after it.
+/// fits is left out without blocking smaller ones after it. Where there is room for all, nobody's age is looked at.
 pub fn pools_within_limit<'a>(supervisor: &str, pools: &'a [Arc<AgentPool>], limit: i32) -> Vec<&'a Arc<AgentPool>> {
     let mut own: Vec<_> = pools_of(supervisor, pools).collect();
+    if own.iter().map(|pool| i64::from(largest_size(&pool.spec))).sum::<i64>() <= i64::from(limit) {
+        return own;
+    }
     own.sort_by_cached_key(|pool| age(pool.as_ref()));
     let mut left = limit;
     own.retain(|pool| {

@@ -25,6 +25,8 @@ pub const LABEL_POOL: &str = "tetrarch.dev/pool";
 pub const LABEL_ADOPT: &str = "tetrarch.dev/adopt";
 /// Label by which a namespace is allowed to scrape metrics from the pods of all Domains; its value is `allowed`.
 pub const LABEL_METRICS_ACCESS: &str = "tetrarch.dev/metrics-access";
+/// Label with the name of the object that a child belongs to, cut to the length of a label.
+pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
 /// Well-known label of the part that an object plays.
 pub const LABEL_COMPONENT: &str = "app.kubernetes.io/component";
 /// Well-known label of who made an object.
@@ -232,7 +234,7 @@ pub fn selector(component: Component, instance: &str) -> BTreeMap<String, String
     };
     [
         ("app.kubernetes.io/name", name.to_owned()),
-        ("app.kubernetes.io/instance", label_value(instance)),
+        (LABEL_INSTANCE, label_value(instance)),
         (LABEL_COMPONENT, component.as_str().to_owned()),
     ]
     .into_iter()

@@ -46,8 +46,8 @@ impl Listener for Wakes {
         self.queue.wake_all(self.world.route_bus(domain));
     }
 
-    fn reported(&self, domain: &str, key: &str) {
-        self.queue.wake_all(self.world.route_report(domain, key));
+    fn reported(&self, domain: &str, key: &str, before: Option<&[u8]>, after: Option<&[u8]>) {
+        self.queue.wake_all(self.world.route_report(domain, key, before, after));
     }
 }
 

@@ -1,9 +1,10 @@
 //! The connection to the account of one Domain: its storage, and the reports of its supervisors.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -17,7 +18,7 @@ use tetrarch_protocol::{
     permission,
     stream::{CONFIG_BUCKET, REPORT_BUCKET, WORK, WORK_SUBJECTS},
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{Account, Error};
 use crate::trust::{AccountKey, Root};
@@ -25,12 +26,19 @@ use crate::trust::{AccountKey, Root};
 /// How long a reconcile waits for a new connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
 
+/// How long a value that this process stored counts as stored, for as long as the connection lasts.
+const TRUST: Duration = Duration::from_mins(1);
+
+/// Digests of the values of the CONFIG bucket that this process stored or found, by key, so that an unchanged one is not
+/// fetched to be compared.
+type Published = Arc<Mutex<HashMap<String, (u64, Instant)>>>;
+
 /// What a link tells: whether it is connected, and keys whose reports changed.
 pub trait Listener: Send + Sync + 'static {
     /// The connection came or went.
     fn connected(&self, domain: &str, connected: bool);
     /// A report changed.
-    fn reported(&self, domain: &str, key: &str);
+    fn reported(&self, domain: &str, key: &str, before: Option<&[u8]>, after: Option<&[u8]>);
 }
 
 /// The connection to one Domain's account; closed when dropped.
@@ -38,6 +46,7 @@ pub struct Link {
     bus: Bus,
     verified: Arc<AtomicBool>,
     reports: Arc<RwLock<BTreeMap<String, Bytes>>>,
+    published: Published,
     _tasks: JoinSet<()>,
 }
 
@@ -55,10 +64,17 @@ impl Link {
         let credentials = key.credentials("operator", &permission::operator(), account.created_at)?;
         let identity = Identity { credentials: &credentials, ca: root.authority_certificate() };
         let bus = tetrarch_bus::connect_as(&options, identity).await.map_err(|e| Error::Unreachable(e.to_string()))?;
-        let link = Self { bus: bus.clone(), verified: Arc::default(), reports: Arc::default(), _tasks: JoinSet::new() };
+        let link = Self {
+            bus: bus.clone(),
+            verified: Arc::default(),
+            reports: Arc::default(),
+            published: Arc::default(),
+            _tasks: JoinSet::new(),
+        };
         let mut tasks = JoinSet::new();
         let domain = account.domain.to_string();
-        tasks.spawn(follow_state(bus.clone(), domain.clone(), link.verified.clone(), listener.clone()));
+        let lost = Lost { verified: link.verified.clone(), published: link.published.clone() };
+        tasks.spawn(follow_state(bus.clone(), domain.clone(), lost, listener.clone()));
         tasks.spawn(follow_reports(bus, domain, link.reports.clone(), listener));
         Ok(Self { _tasks: tasks, ..link })
     }
@@ -94,17 +110,26 @@ impl Link {
         self.need_connection()?;
         let refused =
             |e: tetrarch_bus::write::Error| Error::Refused { what: "store configuration", reason: e.to_string() };
-        let current = self.bus.get(CONFIG_BUCKET, key).await.map_err(refused)?;
-        if current.is_some_and(|entry| entry.value == value) {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        let digest = hasher.finish();
+        let is_there = |(known, at): &(u64, Instant)| *known == digest && at.elapsed() < TRUST;
+        if locked(&self.published).get(key).is_some_and(is_there) {
             return Ok(false);
         }
-        self.bus.put(CONFIG_BUCKET, key, value).await.map_err(refused)?;
-        Ok(true)
+        let current = self.bus.get(CONFIG_BUCKET, key).await.map_err(refused)?;
+        let wrote = current.is_none_or(|entry| entry.value != value);
+        if wrote {
+            self.bus.put(CONFIG_BUCKET, key, value).await.map_err(refused)?;
+        }
+        locked(&self.published).insert(key.to_owned(), (digest, Instant::now()));
+        Ok(wrote)
     }
 
     /// Deletes a key of a bucket unless it is gone already; says whether it wrote.
     pub async fn retract(&self, bucket: &'static str, key: &str) -> Result<bool, Error> {
         self.need_connection()?;
+        locked(&self.published).remove(key);
         let refused = |e: tetrarch_bus::write::Error| Error::Refused { what: "delete a value", reason: e.to_string() };
         if self.bus.get(bucket, key).await.map_err(refused)?.is_none() {
             return Ok(false);
@@ -155,13 +180,23 @@ fn is_consumer_of(consumer: &str, supervisor: &Name) -> bool {
     own && parts.next().is_some_and(|class| class.parse::<Class>().is_ok()) && parts.next().is_none()
 }
 
-async fn follow_state(bus: Bus, domain: String, verified: Arc<AtomicBool>, listener: Arc<dyn Listener>) {
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is not known any more when the connection is lost: the server may come back without its data.
+struct Lost {
+    verified: Arc<AtomicBool>,
+    published: Published,
+}
+
+async fn follow_state(bus: Bus, domain: String, lost: Lost, listener: Arc<dyn Listener>) {
     let mut state = bus.state();
     loop {
         let connected = *state.borrow_and_update() == State::Connected;
         if !connected {
-            // The server may come back without its data.
-            verified.store(false, Ordering::Release);
+            lost.verified.store(false, Ordering::Release);
+            locked(&lost.published).clear();
         }
         listener.connected(&domain, connected);
         if state.changed().await.is_err() {
@@ -178,21 +213,21 @@ async fn follow_reports(
 ) {
     let mut follow = bus.watch(REPORT_BUCKET, &[">".to_owned()]);
     loop {
-        let key = match follow.next().await {
+        let (key, before, after) = match follow.next().await {
             Event::Message(message) => {
                 let Some(key) = key_of(REPORT_BUCKET, &message.subject).map(ToOwned::to_owned) else { continue };
+                let after = (!message.deleted).then_some(message.payload);
                 let mut reports = reports.write().unwrap_or_else(PoisonError::into_inner);
-                if message.deleted {
-                    reports.remove(&key);
-                } else {
-                    reports.insert(key.clone(), message.payload);
-                }
-                key
+                let before = match &after {
+                    Some(after) => reports.insert(key.clone(), after.clone()),
+                    None => reports.remove(&key),
+                };
+                (key, before, after)
             }
             // What was reported stays until it is reported again: a short silence is no news.
             Event::CaughtUp | Event::Restarted => continue,
         };
-        listener.reported(&domain, &key);
+        listener.reported(&domain, &key, before.as_deref(), after.as_deref());
     }
 }
 

@@ -21,7 +21,7 @@ impl Reconciled for AgentPool {
     type Status = AgentPoolStatus;
 
     fn store(world: &World) -> Store<Self> {
-        world.pools.clone()
+        world.pools.store()
     }
 
     fn observe(&self, context: &Context) -> Observed {

@@ -26,7 +26,7 @@ impl Reconciled for Domain {
     type Status = DomainStatus;
 
     fn store(world: &World) -> Store<Self> {
-        world.domains.clone()
+        world.domains.store()
     }
 
     fn observe(&self, context: &Context) -> Observed {

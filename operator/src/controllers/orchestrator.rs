@@ -21,7 +21,7 @@ impl Reconciled for Orchestrator {
     type Status = OrchestratorStatus;
 
     fn store(world: &World) -> Store<Self> {
-        world.orchestrators.clone()
+        world.orchestrators.store()
     }
 
     fn observe(&self, context: &Context) -> Observed {

@@ -21,7 +21,7 @@ impl Reconciled for Supervisor {
     type Status = SupervisorStatus;
 
     fn store(world: &World) -> Store<Self> {
-        world.supervisors.clone()
+        world.supervisors.store()
     }
 
     fn observe(&self, context: &Context) -> Observed {

@@ -21,7 +21,7 @@ impl Reconciled for Workflow {
     type Status = WorkflowStatus;
 
     fn store(world: &World) -> Store<Self> {
-        world.workflows.clone()
+        world.workflows.store()
     }
 
     fn observe(&self, context: &Context) -> Observed {

@@ -9,7 +9,7 @@ use tetrarch_plan::{
 };
 use tetrarch_protocol::summary;
 
-use super::report;
+use super::supervisor_report;
 use crate::context::Context;
 
 /// Kinds that a pool controls.
@@ -32,9 +32,9 @@ pub fn agent_pool(context: &Context, object: &AgentPool) -> Observed {
         supervisor_elsewhere: world.supervisor_elsewhere(reference, &namespace),
         siblings: world.pools_in(&namespace),
         deployment: world.deployment(&namespace, &names::pool_agents(&name)),
-        pods: world.pods(&namespace, &names::selector(Component::Agent, &name)),
+        pods: world.pods(&namespace, Component::Agent, &name),
         children: world.children_of(&namespace, object.metadata.uid.as_deref(), &CHILDREN),
-        report: key.and_then(|key| report(context, domain.as_deref(), &key)),
+        report: key.and_then(|key| supervisor_report(context, domain.as_deref(), &key)),
         domain,
     }
 }

@@ -9,7 +9,7 @@ use tetrarch_plan::{
 };
 use tetrarch_protocol::summary;
 
-use super::report;
+use super::supervisor_report;
 use crate::context::Context;
 
 /// Kinds that a Supervisor controls.
@@ -28,9 +28,9 @@ pub fn supervisor(context: &Context, object: &Supervisor) -> Observed {
         siblings: world.supervisors_in(&namespace),
         pools: world.pools_in(&namespace),
         deployment: world.deployment(&namespace, &names::supervisor_runtime(&name)),
-        pods: world.pods(&namespace, &names::selector(Component::Supervisor, &name)),
+        pods: world.pods(&namespace, Component::Supervisor, &name),
         children: world.children_of(&namespace, object.metadata.uid.as_deref(), &CHILDREN),
-        report: key.and_then(|key| report(context, domain.as_deref(), &key)),
+        report: key.and_then(|key| supervisor_report(context, domain.as_deref(), &key)),
         domain,
     }
 }

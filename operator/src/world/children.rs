@@ -1,14 +1,17 @@
 //! Children in the view of the cluster: whose they are, and whether they still are as we wrote them.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
-use kube::{Resource, ResourceExt, api::ObjectMeta, runtime::reflector::ObjectRef};
+use kube::{Resource, api::ObjectMeta, runtime::reflector::ObjectRef};
 use tetrarch_plan::{
     names,
     object::{Kind, ObjectKey},
 };
 
-use super::World;
+use super::{World, seen::Group};
 
 /// Tells two states of an object apart as far as we write it: its status is left out where the API server counts
 /// changes of the spec.
@@ -16,8 +19,8 @@ use super::World;
 pub struct Fingerprint {
     uid: Option<String>,
     version: Version,
-    labels: Vec<(String, String)>,
-    annotations: Vec<(String, String)>,
+    /// Of labels and annotations, of which only equality matters.
+    digest: u64,
     owners: usize,
     finalizers: usize,
 }
@@ -31,16 +34,16 @@ enum Version {
 impl Fingerprint {
     /// The fingerprint of an object with this metadata.
     pub fn of(meta: &ObjectMeta) -> Self {
-        let pairs = |map: &Option<std::collections::BTreeMap<String, String>>| {
-            map.iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
-        };
+        let mut hasher = DefaultHasher::new();
+        for map in [&meta.labels, &meta.annotations] {
+            map.as_ref().filter(|map| !map.is_empty()).hash(&mut hasher);
+        }
         Self {
             uid: meta.uid.clone(),
             version: meta
                 .generation
                 .map_or_else(|| Version::Resource(meta.resource_version.clone()), Version::Generation),
-            labels: pairs(&meta.labels),
-            annotations: pairs(&meta.annotations),
+            digest: hasher.finish(),
             owners: meta.owner_references.as_ref().map_or(0, Vec::len),
             finalizers: meta.finalizers.as_ref().map_or(0, Vec::len),
         }
@@ -87,31 +90,40 @@ impl World {
 
     /// Children of these kinds that the object with this uid controls.
     pub fn children_of(&self, namespace: &str, uid: Option<&str>, kinds: &[Kind]) -> BTreeSet<ObjectKey> {
-        let Some(uid) = uid else { return BTreeSet::new() };
-        self.keys(namespace, kinds, |meta| controller_uid(meta) == Some(uid))
+        uid.map(|uid| self.keys(namespace, kinds, &Group::Controller(uid.to_owned()))).unwrap_or_default()
     }
 
     /// Children of these kinds that belong to the Domain of this namespace itself.
     pub fn children_of_domain(&self, namespace: &str, kinds: &[Kind]) -> BTreeSet<ObjectKey> {
-        self.keys(namespace, kinds, |meta| {
-            let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
-            label(names::LABEL_MANAGED_BY) == Some(names::MANAGED_BY)
-                && label(names::LABEL_COMPONENT) == Some(names::Component::Domain.as_str())
-        })
+        self.keys(namespace, kinds, &Group::OfDomain(namespace.to_owned()))
     }
 
-    fn keys(&self, namespace: &str, kinds: &[Kind], wanted: impl Fn(&ObjectMeta) -> bool) -> BTreeSet<ObjectKey> {
-        let here = |meta: &ObjectMeta| meta.namespace.as_deref() == Some(namespace) && wanted(meta);
+    fn keys(&self, namespace: &str, kinds: &[Kind], group: &Group) -> BTreeSet<ObjectKey> {
         let mut found = BTreeSet::new();
         for kind in kinds {
+            let mut add = |meta: &ObjectMeta| {
+                if meta.namespace.as_deref() == Some(namespace) {
+                    let name = meta.name.clone().unwrap_or_default();
+                    found.insert(ObjectKey::namespaced(*kind, namespace, name));
+                }
+            };
             if *kind == Kind::Deployment {
-                let ours = self.deployments.state_filter(|object| here(object.meta()));
-                found.extend(ours.iter().map(|object| ObjectKey::namespaced(*kind, namespace, object.name_any())));
-            } else if let Some(store) = self.metas.get(kind) {
-                let ours = store.state_filter(|object| here(&object.metadata));
-                found.extend(ours.iter().map(|object| ObjectKey::namespaced(*kind, namespace, object.name_any())));
+                self.deployments.of(group).iter().for_each(|object| add(object.meta()));
+            } else if let Some(seen) = self.metas.get(kind) {
+                seen.of(group).iter().for_each(|object| add(&object.metadata));
             }
         }
         found
     }
+}
+
+/// The groups that children are found by.
+pub(super) fn groups_of<K: Resource>(object: &K) -> Vec<Group> {
+    let meta = object.meta();
+    let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
+    let controller = controller_uid(meta).map(|uid| Group::Controller(uid.to_owned()));
+    let is_of_domain = label(names::LABEL_MANAGED_BY) == Some(names::MANAGED_BY)
+        && label(names::LABEL_COMPONENT) == Some(names::Component::Domain.as_str());
+    let domain = meta.namespace.clone().filter(|_| is_of_domain).map(Group::OfDomain);
+    controller.into_iter().chain(domain).collect()
 }

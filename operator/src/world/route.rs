@@ -8,10 +8,11 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Resource, ResourceExt, api::ObjectMeta};
 use tetrarch_crds::{AgentPool, Domain, GROUP, Orchestrator, Supervisor, Workflow};
 use tetrarch_plan::{
-    conditions::{ACCEPTED, HasConditions, READY, is_true},
+    conditions::{ACCEPTED, HasConditions, find},
     hierarchy::{self, namespace_of},
     names,
 };
+use tetrarch_protocol::summary::SupervisorReport;
 
 use super::World;
 use crate::target::Target;
@@ -19,9 +20,9 @@ use crate::target::Target;
 /// How much of an object changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Change {
-    /// Only its status, and neither Accepted nor Ready.
+    /// Only its status, and not Accepted.
     Report,
-    /// Accepted or Ready, which children and siblings look at.
+    /// Accepted, which children look at.
     Standing,
     /// The object itself: it came, went, or was edited.
     Object,
@@ -32,7 +33,7 @@ fn change<K: Resource + HasConditions>(old: Option<&K>, new: Option<&K>) -> Chan
     if edited(old.meta(), new.meta()) {
         return Change::Object;
     }
-    let standing = |object: &K| [ACCEPTED, READY].map(|kind| is_true(object.conditions(), kind));
+    let standing = |object: &K| find(object.conditions(), ACCEPTED).map(|condition| condition.status.clone());
     if standing(old) == standing(new) { Change::Report } else { Change::Standing }
 }
 
@@ -128,11 +129,11 @@ impl World {
                     woken.insert(Target::AgentPool(namespace.clone(), pool.name_any()));
                 }
             }
-            for workflow in self.workflows_in(&namespace) {
-                if hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), &name) {
-                    woken.insert(Target::Workflow(namespace.clone(), workflow.name_any()));
-                }
-            }
+        }
+        // The deletion of a Workflow waits for a runtime that can clean up after it.
+        let can_clean = |object: &Supervisor| object.status.as_ref().is_some_and(|status| status.ready_replicas > 0);
+        if change > Change::Report || old.is_some_and(can_clean) != new.is_some_and(can_clean) {
+            self.add_workflows(&namespace, &name, &mut woken);
         }
         woken.into_iter().collect()
     }
@@ -151,21 +152,11 @@ impl World {
             woken.insert(Target::Supervisor(namespace.clone(), supervisor.to_owned()));
             if change == Change::Object {
                 woken.insert(Target::AgentPool(namespace.clone(), name));
+                // Workflows name pools and capabilities.
+                self.add_workflows(&namespace, supervisor, &mut woken);
             }
             if resized {
-                for sibling in self.pools_in(&namespace) {
-                    let shares = hierarchy::belongs_to(sibling.spec.supervisor_ref.as_ref(), supervisor);
-                    if shares && is_younger(sibling.as_ref(), pool) {
-                        woken.insert(Target::AgentPool(namespace.clone(), sibling.name_any()));
-                    }
-                }
-            }
-            if change > Change::Report {
-                for workflow in self.workflows_in(&namespace) {
-                    if hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), supervisor) {
-                        woken.insert(Target::Workflow(namespace.clone(), workflow.name_any()));
-                    }
-                }
+                self.add_rivals(pool, supervisor, &mut woken);
             }
         }
         woken.into_iter().collect()
@@ -190,8 +181,7 @@ impl World {
     /// A Namespace changed: the Domains that claim it look at it.
     pub fn route_namespace(&self, old: Option<&Namespace>, new: Option<&Namespace>) -> Vec<Target> {
         let Some(name) = new.or(old).map(ResourceExt::name_any) else { return Vec::new() };
-        let claim = |domain: &Domain| namespace_of(domain) == name;
-        let domains = self.domains.state_filter(claim);
+        let domains = self.domains_that_claim(&name);
         domains.into_iter().map(|domain| Target::Domain(domain.name_any())).collect()
     }
 
@@ -243,21 +233,23 @@ impl World {
         woken.into_iter().collect()
     }
 
-    /// A report of a Supervisor arrived on the bus.
-    pub fn route_report(&self, domain: &str, key: &str) -> Vec<Target> {
+    /// A report of a Supervisor arrived on the bus in place of the one before it. Of its pools those are woken of which it
+    /// says something else.
+    pub fn route_report(&self, domain: &str, key: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Vec<Target> {
         let Some(domain) = self.domain(domain) else { return Vec::new() };
         let namespace = namespace_of(&domain);
         let parts: Vec<&str> = key.split('.').collect();
         match parts.as_slice() {
             ["workflow", _, workflow] => vec![Target::Workflow(namespace, (*workflow).to_owned())],
             ["supervisor", supervisor] => {
-                let mut woken = vec![Target::Supervisor(namespace.clone(), (*supervisor).to_owned())];
-                for pool in self.pools_in(&namespace) {
-                    if hierarchy::belongs_to(pool.spec.supervisor_ref.as_ref(), supervisor) {
-                        woken.push(Target::AgentPool(namespace.clone(), pool.name_any()));
-                    }
-                }
-                woken
+                let read = |report: Option<&[u8]>| -> SupervisorReport {
+                    report.and_then(|report| serde_json::from_slice(report).ok()).unwrap_or_default()
+                };
+                let (before, after) = (read(before).pools, read(after).pools);
+                let known = before.keys().chain(after.keys()).collect::<BTreeSet<_>>();
+                let changed = known.into_iter().filter(|pool| before.get(*pool) != after.get(*pool));
+                let pools = changed.map(|pool| Target::AgentPool(namespace.clone(), pool.clone()));
+                pools.chain([Target::Supervisor(namespace.clone(), (*supervisor).to_owned())]).collect()
             }
             _ => Vec::new(),
         }
@@ -282,6 +274,34 @@ impl World {
 
     fn add_domain(&self, namespace: &str, woken: &mut BTreeSet<Target>) {
         woken.extend(self.domain_of(namespace).map(|domain| Target::Domain(domain.name_any())));
+    }
+
+    /// The Workflows that belong to a Supervisor.
+    fn add_workflows(&self, namespace: &str, supervisor: &str, woken: &mut BTreeSet<Target>) {
+        for workflow in self.workflows_in(namespace) {
+            if hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), supervisor) {
+                woken.insert(Target::Workflow(namespace.to_owned(), workflow.name_any()));
+            }
+        }
+    }
+
+    /// The younger pools that share the limit on agents with a pool that came, went or changed its size, if there is not
+    /// room for all of them with and without it.
+    fn add_rivals(&self, pool: &AgentPool, supervisor: &str, woken: &mut BTreeSet<Target>) {
+        let (namespace, _) = key(pool);
+        let pools = self.pools_in(&namespace);
+        let sharing =
+            || pools.iter().filter(|rival| hierarchy::belongs_to(rival.spec.supervisor_ref.as_ref(), supervisor));
+        let domain = self.domain_of(&namespace);
+        let orchestrator = domain.and_then(|domain| self.orchestrator_of(&domain));
+        let limit = orchestrator.map_or(0, |orchestrator| orchestrator.spec.hierarchy.max_agents_per_supervisor);
+        let size = |pool: &AgentPool| i64::from(hierarchy::largest_size(&pool.spec));
+        // The pool itself may count twice, as it was and as it is.
+        if sharing().map(|rival| size(rival)).sum::<i64>() + size(pool) <= i64::from(limit) {
+            return;
+        }
+        let younger = sharing().filter(|rival| is_younger(rival.as_ref(), pool));
+        woken.extend(younger.map(|rival| Target::AgentPool(namespace.clone(), rival.name_any())));
     }
 
     fn add_inhabitants(&self, namespace: &str, woken: &mut BTreeSet<Target>) {

@@ -1,6 +1,9 @@
 //! Cuts objects down to what is asked of them before they are kept.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, DeploymentSpec},
+    core::v1::{ContainerStatus, Pod, PodSpec, PodStatus},
+};
 use kube::{Resource, ResourceExt};
 
 /// Annotation that repeats the whole object.
@@ -10,6 +13,14 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub fn metadata<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
     object.annotations_mut().remove(LAST_APPLIED);
+}
+
+/// Keeps identity, the number of replicas and the status of a Deployment. The rest is what we wrote, and is told apart by
+/// its generation.
+pub fn deployment(deployment: &mut Deployment) {
+    metadata(deployment);
+    deployment.spec =
+        deployment.spec.take().map(|spec| DeploymentSpec { replicas: spec.replicas, ..DeploymentSpec::default() });
 }
 
 /// Keeps identity, conditions and the states of containers of a pod.

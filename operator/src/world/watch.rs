@@ -13,7 +13,6 @@ use kube::{
     core::DynamicObject,
     runtime::{
         WatchStreamExt,
-        reflector::store::Writer,
         watcher::{self, watcher},
     },
 };
@@ -23,7 +22,7 @@ use tetrarch_plan::names;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{World, Writers, follow, trim};
+use super::{World, Writers, follow, seen::Sight, trim};
 use crate::{queue::Queue, telemetry::metrics::Metrics};
 
 /// What the watches need.
@@ -62,7 +61,7 @@ impl Watching {
             trim::metadata,
             World::route_namespace,
         );
-        self.child::<Deployment>(&mut tasks, writers.deployments, ours(), trim::metadata, World::route_child);
+        self.child::<Deployment>(&mut tasks, writers.deployments, ours(), trim::deployment, World::route_child);
         self.child::<Pod>(&mut tasks, writers.pods, ours(), trim::pod, World::route_pod);
         for (kind, writer) in writers.metas {
             let api: Api<super::Meta> = Api::all_with(self.client.clone(), &kind.api_resource());
@@ -91,7 +90,7 @@ impl Watching {
     fn own<K>(
         &self,
         tasks: &mut JoinSet<()>,
-        writer: Writer<K>,
+        writer: Sight<K>,
         route: fn(&World, Option<&K>, Option<&K>) -> Vec<crate::target::Target>,
     ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
@@ -119,7 +118,7 @@ impl Watching {
     fn child<K>(
         &self,
         tasks: &mut JoinSet<()>,
-        writer: Writer<K>,
+        writer: Sight<K>,
         config: watcher::Config,
         trim: fn(&mut K),
         route: fn(&World, Option<&K>, Option<&K>) -> Vec<crate::target::Target>,

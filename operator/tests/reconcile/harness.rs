@@ -8,7 +8,7 @@ use kube::{
     Resource,
     runtime::{
         events::{Recorder, Reporter},
-        reflector::{Lookup, ObjectRef, store::Writer},
+        reflector::{Lookup, ObjectRef},
         watcher::Event,
     },
 };
@@ -20,10 +20,11 @@ use tetrarch_operator::{
     context::Context,
     controllers::{Reconciled, backoff::Backoff, reconcile},
     enact::applied::Applied,
+    observe::Reports,
     queue::Queue,
     target::Target,
     telemetry::metrics::Metrics,
-    world::{World, Writers, follow},
+    world::{World, Writers, seen::Sight},
 };
 use tetrarch_plan::{names, object::Kind, settings};
 use tetrarch_testkit::fake_api::{FakeApi, Write};
@@ -61,6 +62,7 @@ impl Harness {
             bus: bus.clone(),
             world: Arc::new(world),
             applied: Applied::default(),
+            reports: Reports::default(),
             backoff: Backoff::default(),
             queue: Queue::new(metrics.clone()),
             recorder: Recorder::new(client.clone(), reporter),
@@ -174,7 +176,7 @@ pub fn plural(kind: Kind) -> String {
 
 fn fill<K>(
     api: &FakeApi,
-    writer: &mut Writer<K>,
+    sight: &mut Sight<K>,
     dynamic_type: &<K as Lookup>::DynamicType,
     plural: &str,
     wanted: impl Fn(&Value) -> bool,
@@ -183,11 +185,11 @@ fn fill<K>(
     <K as Lookup>::DynamicType: Eq + std::hash::Hash + Clone,
 {
     let ignore = |_: Option<&K>, _: Option<&K>| {};
-    follow::apply(writer, dynamic_type, &Event::Init, ignore);
+    sight.take(dynamic_type, &Event::Init, ignore);
     for object in api.list(plural).into_iter().filter(wanted) {
-        follow::apply(writer, dynamic_type, &Event::InitApply(serde_json::from_value(object).unwrap()), ignore);
+        sight.take(dynamic_type, &Event::InitApply(serde_json::from_value(object).unwrap()), ignore);
     }
-    follow::apply(writer, dynamic_type, &Event::InitDone, ignore);
+    sight.take(dynamic_type, &Event::InitDone, ignore);
 }
 
 /// The different writes.

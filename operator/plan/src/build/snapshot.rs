@@ -1,6 +1,6 @@
 //! What Supervisors are told over the bus.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tetrarch_core::priority::ClassLimits;
 use tetrarch_crds::AgentPool;
@@ -16,9 +16,10 @@ use crate::{hierarchy, parse};
 /// Listed are the pools that are valid and within the limit on agents, and those that have agents anyway: a pool that is no
 /// longer accepted keeps its agents, and they keep their work.
 pub fn supervisor(name: &str, pools: &[Arc<AgentPool>], largest: i32, classes: Vec<ClassLimits>) -> SupervisorSnapshot {
-    let within = hierarchy::pools_within_limit(name, pools, largest);
+    let within: HashSet<*const AgentPool> =
+        hierarchy::pools_within_limit(name, pools, largest).into_iter().map(Arc::as_ptr).collect();
     let mut pools: Vec<PoolSnapshot> = hierarchy::pools_of(name, pools)
-        .filter(|pool| within.iter().any(|w| Arc::ptr_eq(w, pool)) || has_agents(pool))
+        .filter(|pool| within.contains(&Arc::as_ptr(pool)) || has_agents(pool))
         .filter_map(|pool| parse::agent_pool::pool(pool).ok())
         .map(|pool| PoolSnapshot {
             name: pool.name,

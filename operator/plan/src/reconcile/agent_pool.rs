@@ -48,7 +48,7 @@ pub struct Observed {
     /// What is not wanted of them is deleted.
     pub children: BTreeSet<ObjectKey>,
     /// Report of the pool's Supervisor; the pool's work is in it.
-    pub report: Option<SupervisorReport>,
+    pub report: Option<Arc<SupervisorReport>>,
 }
 
 /// Decides what to do. There is nothing to clean up: what a pool has in the cluster goes with it, and its Supervisor
@@ -85,8 +85,9 @@ fn admit(object: &AgentPool, observed: &Observed) -> Result<Admitted, Finding> {
     )?;
     let limit = orchestrator.spec.hierarchy.max_agents_per_supervisor;
     let within = hierarchy::pools_within_limit(supervisor.as_str(), &observed.siblings, limit);
-    let is_known = observed.siblings.iter().any(|sibling| sibling.name_any() == object.name_any());
-    if is_known && !within.iter().any(|pool| pool.name_any() == object.name_any()) {
+    let is_this = |pool: &AgentPool| pool.metadata.name == object.metadata.name;
+    let is_known = observed.siblings.iter().any(|sibling| is_this(sibling));
+    if is_known && !within.iter().any(|pool| is_this(pool)) {
         let used: i32 = within.iter().map(|pool| hierarchy::largest_size(&pool.spec)).sum();
         let field = if object.spec.scaling.is_some() { "spec.scaling.max" } else { "spec.replicas" };
         return Err(Finding::new(

@@ -46,7 +46,7 @@ pub struct Observed {
     /// of them is deleted.
     pub children: BTreeSet<ObjectKey>,
     /// The runtime's own report.
-    pub report: Option<SupervisorReport>,
+    pub report: Option<Arc<SupervisorReport>>,
 }
 
 /// Decides what to do.

@@ -132,7 +132,7 @@ impl World {
             deployment: self.first::<Deployment>("Deployment"),
             pods: self.all::<Pod>("Pod"),
             children: self.children(),
-            report: self.bus::<SupervisorReport>("SupervisorReport"),
+            report: self.bus::<SupervisorReport>("SupervisorReport").map(Arc::new),
         }
     }
 
@@ -148,7 +148,7 @@ impl World {
             deployment: self.first::<Deployment>("Deployment"),
             pods: self.all::<Pod>("Pod"),
             children: self.children(),
-            report: self.bus::<SupervisorReport>("SupervisorReport"),
+            report: self.bus::<SupervisorReport>("SupervisorReport").map(Arc::new),
         }
     }
 
