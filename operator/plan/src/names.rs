@@ -175,10 +175,14 @@ pub const POLICY_METRICS: &str = "tetrarch-metrics";
 pub const CLUSTER_ROLE_MEMBER_ADMIN: &str = "tetrarch-member-admin";
 /// `ClusterRole` of the installation that a Domain's viewers are bound to in its namespace.
 pub const CLUSTER_ROLE_MEMBER_VIEWER: &str = "tetrarch-member-viewer";
+/// `ClusterRole` of the installation that a Domain's approvers are bound to in its namespace.
+pub const CLUSTER_ROLE_MEMBER_APPROVER: &str = "tetrarch-member-approver";
 /// `RoleBinding` of a Domain's admins.
 pub const BINDING_ADMIN: &str = "tetrarch-admin";
 /// `RoleBinding` of a Domain's viewers.
 pub const BINDING_VIEWER: &str = "tetrarch-viewer";
+/// `RoleBinding` of a Domain's approvers.
+pub const BINDING_APPROVER: &str = "tetrarch-approver";
 
 /// Id of the run of one generation: `<workflow>-<uid5>-g<generation>`.
 pub fn generation_run(workflow: &str, uid: &str, generation: i64) -> String {

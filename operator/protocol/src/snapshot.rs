@@ -1,13 +1,13 @@
 //! What the operator writes into the CONFIG bucket for supervisors: one key for each Supervisor and one for each Workflow.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tetrarch_core::{
     id::{Name, RunId},
     priority::ClassLimits,
-    workflow::definition::Definition,
+    workflow::definition::{Definition, millis_option},
 };
 
 /// Key of a Supervisor's configuration.
@@ -65,9 +65,24 @@ pub struct WorkflowSnapshot {
     /// Runs that somebody asked to cancel.
     #[serde(default)]
     pub cancel: Vec<RunId>,
+    /// Upper bounds by policy. They hold for what starts from now on, runs that were accepted before included.
+    #[serde(default)]
+    pub limits: WorkflowLimits,
     /// Whether the Workflow object is being deleted: running runs are cancelled, finished ones purged.
     #[serde(default)]
     pub deleted: bool,
+}
+
+/// Upper bounds on the times that a definition sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowLimits {
+    /// Of one attempt at a task.
+    #[serde(default, with = "millis_option", skip_serializing_if = "Option::is_none")]
+    pub task_timeout: Option<Duration>,
+    /// Of one run from its start to its end. A run that has started keeps its end.
+    #[serde(default, with = "millis_option", skip_serializing_if = "Option::is_none")]
+    pub run_timeout: Option<Duration>,
 }
 
 /// A wanted run.

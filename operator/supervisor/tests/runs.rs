@@ -10,11 +10,16 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tetrarch_bus::domain::Settings;
-use tetrarch_core::workflow::journal::FinalPhase;
-use tetrarch_protocol::{stream::REPORT_BUCKET, summary::Phase};
-use tetrarch_supervisor::inspect;
+use tetrarch_core::workflow::journal::{Entry, FinalPhase, RunEvent};
+use tetrarch_protocol::{
+    snapshot::WorkflowLimits,
+    stream::REPORT_BUCKET,
+    summary::{Phase, RunSummary},
+};
+use tetrarch_supervisor::{inspect, journal::Body};
 use world::{Behaviour, World, echo, fail, map, run_id, step, succeed, task, task_for, workflow, workflow_with};
 
 #[tokio::test]
@@ -317,5 +322,36 @@ async fn an_idle_supervisor_writes_nothing() {
     let before = state().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(state().await, before);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_was_tightened_shortens_what_a_run_starts_from_then_on() {
+    let world = World::start().await;
+    let definition = workflow("bounded", json!([map("each", 2, 1)]));
+    world.want(&definition, &["bounded-1"]).await;
+    let replica = world.replica("one").await;
+    world.await_summary("bounded", |summary| summary.phase == Phase::Running).await;
+    let limits =
+        WorkflowLimits { task_timeout: Some(Duration::from_secs(7)), run_timeout: Some(Duration::from_secs(50)) };
+    world.want_within(&definition, &["bounded-1", "bounded-2"], limits).await;
+    // The second run starts under the new bounds; then an agent lets the first one go on.
+    let is_second = |summary: &RunSummary| summary.run.as_str() == "bounded-2" && summary.started_at.is_some();
+    world.await_summary("bounded", is_second).await;
+    let _agent = world.agent("worker", echo()).await;
+    world.await_end("bounded", "bounded-2").await;
+    world.await_runs_to_end(&["bounded-1", "bounded-2"]).await;
+    assert_eq!(world.task_timeouts("bounded-1").await, [30_000, 7_000]);
+    assert_eq!(world.task_timeouts("bounded-2").await, [7_000, 7_000]);
+    let mut times = Vec::new();
+    for run in ["bounded-1", "bounded-2"] {
+        times.extend(world.journal(run).await.into_iter().find_map(|record| match record.body {
+            Body::Entry(Entry::Run(RunEvent::Started { deadline })) => Some(deadline.duration_since(record.at)),
+            _ => None,
+        }));
+    }
+    // The deadline is counted from a moment before the journal has it.
+    assert!(times[0] > SignedDuration::from_secs(100) && times[0] <= SignedDuration::from_secs(120), "{times:?}");
+    assert!(times[1] <= SignedDuration::from_secs(50), "{times:?}");
     replica.stop().await;
 }

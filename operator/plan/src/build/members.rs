@@ -1,6 +1,6 @@
-//! What the members of a Domain may do in its namespace: a `RoleBinding` for admins and one for viewers.
+//! What the members of a Domain may do in its namespace: a `RoleBinding` each for admins, approvers and viewers.
 //!
-//! The rights themselves are two `ClusterRoles` of the installation, so that the operator may grant these two and nothing else.
+//! The rights themselves are three `ClusterRoles` of the installation, so that the operator may grant these and nothing else.
 
 use serde_json::{Value, json};
 use tetrarch_crds::{
@@ -17,6 +17,7 @@ use crate::{
 pub fn role_bindings(namespace: &str, labels: &Value, members: &Members) -> Vec<Object> {
     let groups = [
         (names::BINDING_ADMIN, names::CLUSTER_ROLE_MEMBER_ADMIN, &members.admins),
+        (names::BINDING_APPROVER, names::CLUSTER_ROLE_MEMBER_APPROVER, &members.approvers),
         (names::BINDING_VIEWER, names::CLUSTER_ROLE_MEMBER_VIEWER, &members.viewers),
     ];
     let inhabited = groups.into_iter().filter(|(_, _, subjects)| !subjects.is_empty());

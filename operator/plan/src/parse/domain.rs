@@ -46,6 +46,7 @@ pub fn domain(object: &Domain) -> Result<Parsed, Vec<Violation>> {
         }
     }
     check_subjects("spec.members.admins", &object.spec.members.admins, &mut violations);
+    check_subjects("spec.members.approvers", &object.spec.members.approvers, &mut violations);
     check_subjects("spec.members.viewers", &object.spec.members.viewers, &mut violations);
     let quota = quota.filter(|q| q.cpu.is_some() || q.memory.is_some());
     violations.finish(name.map(|name| Parsed { name, quota }))

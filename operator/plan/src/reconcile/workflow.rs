@@ -10,7 +10,7 @@ use tetrarch_core::{id::Name, workflow::definition::AgentSelector};
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
 use tetrarch_protocol::{
     VERSION,
-    snapshot::{self as config, WorkflowSnapshot},
+    snapshot::{self as config, WorkflowLimits, WorkflowSnapshot},
     summary::{self, RunSummary},
 };
 
@@ -72,8 +72,14 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
     let key = config::workflow_key(&supervisor, &definition.workflow);
     let unknown =
         if is_over(object, observed) { Vec::new() } else { unknown_selectors(object, &supervisor, &observed.pools) };
-    let snapshot =
-        WorkflowSnapshot { version: VERSION, definition, runs: requests.runs, cancel: requests.cancel, deleted: false };
+    let snapshot = WorkflowSnapshot {
+        version: VERSION,
+        definition,
+        runs: requests.runs,
+        cancel: requests.cancel,
+        limits: WorkflowLimits::default(),
+        deleted: false,
+    };
     effects.push(Effect::PublishConfig { domain, key, value: to_json(&snapshot) });
     Plan::accepted(effects).blocked_by(requests.refused.into_iter().chain(unknown))
 }
@@ -168,6 +174,7 @@ fn deletion(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
                     definition,
                     runs: Vec::new(),
                     cancel: Vec::new(),
+                    limits: WorkflowLimits::default(),
                     deleted: true,
                 }),
             },

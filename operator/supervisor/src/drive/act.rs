@@ -69,7 +69,9 @@ impl Driver {
                     self.jobs.push(Job::Subject(subject.to_string()));
                 }
                 dispatch @ Action::Dispatch { .. } => {
-                    if let Some(request) = route(slot, &mut self.queues, dispatch) {
+                    let snapshot = self.config.workflows.get(&slot.run.definition().workflow);
+                    let longest = snapshot.and_then(|snapshot| snapshot.limits.task_timeout);
+                    if let Some(request) = route(slot, &mut self.queues, longest, dispatch) {
                         self.requests.push(request);
                     }
                 }
@@ -198,7 +200,14 @@ impl Driver {
 }
 
 /// The write that puts a task into the queue of a pool; none when it is being written already, or has to wait for a pool.
-fn route(slot: &mut Slot, queues: &mut super::queues::Queues, action: Action) -> Option<Request> {
+///
+/// `longest` bounds the time of the attempt: what policy allows now, however the run was accepted.
+fn route(
+    slot: &mut Slot,
+    queues: &mut super::queues::Queues,
+    longest: Option<Duration>,
+    action: Action,
+) -> Option<Request> {
     let Action::Dispatch { path, attempt, agent, input, timeout, deadline } = action else { return None };
     let key: Attempt = (path, attempt);
     if slot.writing.contains_key(&key) || slot.outstanding.contains_key(&key) {
@@ -213,6 +222,7 @@ fn route(slot: &mut Slot, queues: &mut super::queues::Queues, action: Action) ->
             return None;
         }
     };
+    let timeout = longest.map_or(timeout, |longest| timeout.min(longest));
     queues.add(&pool);
     slot.writing.insert(key.clone(), pool.clone());
     let (path, attempt) = key;

@@ -107,7 +107,11 @@ impl Driver {
             let free = (limits.max_concurrent as usize).saturating_sub(active);
             for slot in waiting.into_iter().take(free) {
                 if self.owns(slot.run.id()) && slot.is_open() && !slot.is_starting && !slot.run.is_cancel_requested() {
-                    let timeout = slot.run.definition().timeout.unwrap_or(limits.timeout);
+                    let definition = slot.run.definition();
+                    let timeout = definition.timeout.unwrap_or(limits.timeout);
+                    let snapshot = self.config.workflows.get(&definition.workflow);
+                    let longest = snapshot.and_then(|snapshot| snapshot.limits.run_timeout);
+                    let timeout = longest.map_or(timeout, |longest| timeout.min(longest));
                     starts.push((slot.run.id().clone(), timeout));
                 }
             }

@@ -19,7 +19,12 @@ use async_nats::jetstream::{
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tetrarch_bus::{Bus, State, domain::Settings, write::Written};
+use tetrarch_bus::{
+    Bus, State,
+    domain::Settings,
+    follow::{Event, Start},
+    write::Written,
+};
 use tetrarch_core::{
     id::{Name, RunId},
     priority::{Class, ClassLimits},
@@ -33,7 +38,7 @@ use tetrarch_protocol::{
     blob::Payload,
     load::Heartbeat,
     permission,
-    snapshot::{self, PoolSnapshot, RunRequest, SupervisorSnapshot, WorkflowSnapshot},
+    snapshot::{self, PoolSnapshot, RunRequest, SupervisorSnapshot, WorkflowLimits, WorkflowSnapshot},
     stream::{CONFIG_BUCKET, REPORT_BUCKET, WORK, task_consumer},
     subject::{self, Subject},
     summary::{self, RunSummary, SupervisorReport},
@@ -134,15 +139,12 @@ impl World {
     }
 
     pub async fn want_with(&self, definition: &Definition, runs: &[&str], cancel: &[&str], deleted: bool) {
-        let request =
-            |run: &&str| RunRequest { run: run_id(run), parameters: BTreeMap::new(), cause: "test".to_owned() };
-        let snapshot = WorkflowSnapshot {
-            version: VERSION,
-            definition: definition.clone(),
-            runs: runs.iter().map(request).collect(),
-            cancel: cancel.iter().map(|run| run_id(run)).collect(),
-            deleted,
-        };
+        let snapshot = WorkflowSnapshot { deleted, ..wanted(definition, runs, cancel) };
+        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+    }
+
+    pub async fn want_within(&self, definition: &Definition, runs: &[&str], limits: WorkflowLimits) {
+        let snapshot = WorkflowSnapshot { limits, ..wanted(definition, runs, &[]) };
         self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
     }
 
@@ -211,6 +213,31 @@ impl World {
         self.await_summary(workflow, |summary| summary.run.as_str() == run && summary.phase.is_final()).await
     }
 
+    pub async fn await_runs_to_end(&self, runs: &[&str]) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        for run in runs {
+            while self.end(run).await.is_none() {
+                assert!(tokio::time::Instant::now() < deadline, "{run} never ends");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// Times in milliseconds that the tasks of a run were given, in the order in which they were written.
+    pub async fn task_timeouts(&self, run: &str) -> Vec<u64> {
+        let filter = format!("task.{}.*.*.{run}.>", self.supervisor);
+        let count = self.count(&filter).await;
+        let mut written = self.bus.follow(WORK, vec![filter], Start::After(0));
+        let mut timeouts = Vec::new();
+        while timeouts.len() < count {
+            if let Event::Message(message) = written.next().await {
+                let envelope: TaskEnvelope = serde_json::from_slice(&message.payload).unwrap();
+                timeouts.push(envelope.timeout_ms);
+            }
+        }
+        timeouts
+    }
+
     /// The folded part of a run's journal.
     pub async fn journal(&self, run: &str) -> Vec<Record> {
         let filters = subject::everything_of_run(&self.supervisor, &run_id(run));
@@ -261,6 +288,18 @@ impl World {
             Body::Entry(Entry::Run(RunEvent::Finished { phase, .. })) => Some(*phase),
             _ => None,
         })
+    }
+}
+
+fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> WorkflowSnapshot {
+    let request = |run: &&str| RunRequest { run: run_id(run), parameters: BTreeMap::new(), cause: "test".to_owned() };
+    WorkflowSnapshot {
+        version: VERSION,
+        definition: definition.clone(),
+        runs: runs.iter().map(request).collect(),
+        cancel: cancel.iter().map(|run| run_id(run)).collect(),
+        limits: WorkflowLimits::default(),
+        deleted: false,
     }
 }
 
