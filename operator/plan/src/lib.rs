@@ -4,11 +4,14 @@
 //! [`effect::Effect`]s in order and stops at the first failure) > [`report`] (here, the new status).
 //! Time is an argument everywhere; the same input gives the same plan, byte for byte.
 
+pub mod admit;
 pub mod build;
 pub mod conditions;
 pub mod duration;
 pub mod effect;
 pub mod hierarchy;
+pub mod image;
+pub mod money;
 pub mod names;
 pub mod object;
 pub mod outcome;

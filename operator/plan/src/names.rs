@@ -38,6 +38,14 @@ pub const ANNOTATION_RUN: &str = "tetrarch.dev/run";
 pub const ANNOTATION_RUN_PARAMETERS: &str = "tetrarch.dev/run-parameters";
 /// Annotation on a Workflow that asks to cancel a run; its value is the run id.
 pub const ANNOTATION_CANCEL: &str = "tetrarch.dev/cancel";
+/// Annotation by which an approver approves a generation of an object that is held; its value is that generation.
+pub const ANNOTATION_APPROVE: &str = "tetrarch.dev/approve";
+/// Annotation with the reason of the approval.
+pub const ANNOTATION_APPROVE_REASON: &str = "tetrarch.dev/approve-reason";
+/// Annotation with the latest approval; only the webhook writes it.
+pub const ANNOTATION_APPROVAL: &str = "tetrarch.dev/approval";
+/// Annotation with the generation that is held and the policies that hold it; only the webhook writes it.
+pub const ANNOTATION_HELD: &str = "tetrarch.dev/held";
 /// Annotation on a pool's Deployment that says who owns the number of replicas: `pool` or `autoscaler`.
 pub const ANNOTATION_REPLICAS_OWNER: &str = "tetrarch.dev/replicas-owner";
 /// Annotation with the value `"true"` that lets a deletion finish although the bus cannot be reached; data on the bus stays.

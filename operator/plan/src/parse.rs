@@ -4,6 +4,8 @@ pub mod agent_pool;
 pub mod domain;
 pub mod orchestrator;
 pub mod overlay;
+pub mod policy;
+pub mod signature;
 pub mod supervisor;
 pub mod workflow;
 

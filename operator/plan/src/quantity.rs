@@ -8,24 +8,95 @@ use crate::violation::Violations;
 
 /// Why a text is no quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a quantity: write a positive number with an optional suffix, such as 250m, 2, 64Mi or 1Gi")]
-pub struct Error(pub String);
+pub enum Error {
+    /// It has another form.
+    #[error("{0:?} is not a quantity: write a positive number with an optional suffix, such as 250m, 2, 64Mi or 1Gi")]
+    Form(String),
+    /// It is more than can be counted.
+    #[error("{0:?} is too large: write a smaller quantity, such as 250m, 2, 64Mi or 1Gi")]
+    Large(String),
+}
 
-const SUFFIXES: [&str; 16] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+/// Suffixes with the power of 10 or, when it is second, of 2 that they stand for.
+const SUFFIXES: [(&str, i32, u32); 16] = [
+    ("n", -9, 0),
+    ("u", -6, 0),
+    ("m", -3, 0),
+    ("", 0, 0),
+    ("k", 3, 0),
+    ("M", 6, 0),
+    ("G", 9, 0),
+    ("T", 12, 0),
+    ("P", 15, 0),
+    ("E", 18, 0),
+    ("Ki", 0, 10),
+    ("Mi", 0, 20),
+    ("Gi", 0, 30),
+    ("Ti", 0, 40),
+    ("Pi", 0, 50),
+    ("Ei", 0, 60),
+];
+
+/// A quantity: `number * 10^tens * 2^twos`.
+struct Parts {
+    number: u128,
+    tens: i32,
+    twos: u32,
+}
+
+fn parts(text: &str) -> Option<Parts> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let digits = whole.len() + decimals.len();
+    if digits == 0 || digits > 18 || decimals.contains('.') {
+        return None;
+    }
+    let known = SUFFIXES.iter().find(|(name, ..)| *name == suffix).map(|(_, tens, twos)| (*tens, *twos));
+    let (tens, twos) = known.or_else(|| Some((exponent(suffix)?, 0)))?;
+    let number = format!("{whole}{decimals}").parse().ok()?;
+    Some(Parts { number, tens: tens - i32::try_from(decimals.len()).ok()?, twos })
+}
+
+fn exponent(suffix: &str) -> Option<i32> {
+    let exponent = suffix.strip_prefix(['e', 'E'])?;
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let is_number = matches!(digits.len(), 1 | 2) && digits.bytes().all(|b| b.is_ascii_digit());
+    if is_number { exponent.parse().ok() } else { None }
+}
 
 /// Whether the text is a quantity of at least 0.
 pub fn check(text: &str) -> Result<(), Error> {
-    let refused = || Error(text.to_owned());
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let digits = number.chars().filter(char::is_ascii_digit).count();
-    let is_number = digits > 0 && digits <= 18 && number.matches('.').count() <= 1;
-    let is_exponent = || {
-        let exponent = suffix.strip_prefix(['e', 'E'])?;
-        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        (matches!(exponent.len(), 1 | 2) && exponent.bytes().all(|b| b.is_ascii_digit())).then_some(())
+    parts(text).map(|_| ()).ok_or_else(|| Error::Form(text.to_owned()))
+}
+
+/// Thousandths of the unit, rounded up: CPU in millicores.
+pub fn millis(text: &str) -> Result<u64, Error> {
+    scaled(text, 3)
+}
+
+/// Whole units, rounded up: memory in bytes, or things that are counted.
+pub fn units(text: &str) -> Result<u64, Error> {
+    scaled(text, 0)
+}
+
+fn scaled(text: &str, more_tens: i32) -> Result<u64, Error> {
+    let Parts { number, tens, twos } = parts(text).ok_or_else(|| Error::Form(text.to_owned()))?;
+    if number == 0 {
+        return Ok(0);
+    }
+    let power = tens + more_tens;
+    let large = || Error::Large(text.to_owned());
+    let number = number.checked_mul(1 << twos).ok_or_else(large)?;
+    let scaled = match 10_u128.checked_pow(power.unsigned_abs()) {
+        Some(factor) if power >= 0 => number.checked_mul(factor).ok_or_else(large)?,
+        Some(divisor) => number.div_ceil(divisor),
+        None if power >= 0 => return Err(large()),
+        // So small that it is less than one unit.
+        None => 1,
     };
-    if is_number && (SUFFIXES.contains(&suffix) || is_exponent().is_some()) { Ok(()) } else { Err(refused()) }
+    // What the API server counts in signed numbers.
+    u64::try_from(scaled).ok().filter(|value| i64::try_from(*value).is_ok()).ok_or_else(large)
 }
 
 /// Notes every request and limit that is no quantity.
@@ -58,7 +129,41 @@ mod tests {
     }
 
     #[rstest]
+    #[case("100m", 100)]
+    #[case("1", 1_000)]
+    #[case("1.5", 1_500)]
+    #[case("0.0001", 1)]
+    #[case("1u", 1)]
+    #[case("1e3", 1_000_000)]
+    #[case("1E-3", 1)]
+    #[case("0e99", 0)]
+    fn cpu_is_counted_in_millicores_rounded_up(#[case] text: &str, #[case] expected: u64) {
+        assert_eq!(millis(text), Ok(expected));
+    }
+
+    #[rstest]
+    #[case("64Mi", 64 << 20)]
+    #[case("1.5Gi", 3 << 29)]
+    #[case("1G", 1_000_000_000)]
+    #[case("1m", 1)]
+    #[case("0.1", 1)]
+    #[case("1e-99", 1)]
+    #[case("7Ei", 7 << 60)]
+    fn memory_is_counted_in_bytes_rounded_up(#[case] text: &str, #[case] expected: u64) {
+        assert_eq!(units(text), Ok(expected));
+    }
+
+    #[rstest]
+    #[case("8Ei")]
+    #[case("1e99")]
+    #[case("999999999999999999Ei")]
+    fn more_than_can_be_counted_is_refused(#[case] text: &str) {
+        assert_eq!(units(text), Err(Error::Large(text.to_owned())));
+    }
+
+    #[rstest]
     #[case("")]
+    #[case(".")]
     #[case("-1")]
     #[case("1.2.3")]
     #[case("64MB")]

@@ -41,6 +41,11 @@ impl Violations {
         self.0.is_empty()
     }
 
+    /// The violations found.
+    pub fn into_found(self) -> Vec<Violation> {
+        self.0
+    }
+
     /// `value` if there are none and it could be built, else the violations.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Violation>> {
         match value {

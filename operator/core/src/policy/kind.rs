@@ -80,9 +80,11 @@ pub enum Level {
     Supervisor,
     /// One pool.
     AgentPool,
+    /// One definition of work.
+    Workflow,
 }
 
-words!(Level, "level", Orchestrator, Domain, Supervisor, AgentPool);
+words!(Level, "level", Orchestrator, Domain, Supervisor, AgentPool, Workflow);
 
 impl Level {
     /// The kind of the objects of this level.
@@ -92,6 +94,7 @@ impl Level {
             Self::Domain => Kind::Domain,
             Self::Supervisor => Kind::Supervisor,
             Self::AgentPool => Kind::AgentPool,
+            Self::Workflow => Kind::Workflow,
         }
     }
 }

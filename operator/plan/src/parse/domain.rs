@@ -52,7 +52,7 @@ pub fn domain(object: &Domain) -> Result<Parsed, Vec<Violation>> {
     violations.finish(name.map(|name| Parsed { name, quota }))
 }
 
-fn check_subjects(path: &str, subjects: &[Subject], violations: &mut Violations) {
+pub(crate) fn check_subjects(path: &str, subjects: &[Subject], violations: &mut Violations) {
     for (index, subject) in subjects.iter().enumerate() {
         if subject.kind != SubjectKind::ServiceAccount && subject.namespace.is_some() {
             violations.add(

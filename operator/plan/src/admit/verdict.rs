@@ -1,0 +1,100 @@
+//! What is decided about a write, and what the shell has to do before it may say so.
+
+use serde::Serialize;
+use serde_json::Value;
+use tetrarch_core::policy::Kind;
+
+use super::finding::Finding;
+
+/// The decision about a write. It is let through when nothing denies it, every check is answered with yes, and the claim
+/// is booked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// Why it is refused; empty when it is not.
+    pub denials: Vec<Finding>,
+    /// Why it is stored but held until somebody approves it.
+    pub held: Vec<Finding>,
+    /// What the writer is told although it is admitted.
+    pub warnings: Vec<Finding>,
+    /// What is only recorded.
+    pub audits: Vec<Finding>,
+    /// Whether a policy asks for a record even when nothing was found.
+    pub record: bool,
+    /// Permissions that the API server must confirm.
+    pub checks: Vec<Check>,
+    /// What must be booked, last of all and never for a dry run.
+    pub claim: Option<Claim>,
+}
+
+impl Verdict {
+    /// Whether nothing in here refuses the write.
+    pub fn is_allowed(&self) -> bool {
+        self.denials.is_empty()
+    }
+
+    /// The verdict of one that is refused.
+    pub fn refused(finding: Finding) -> Self {
+        Self { denials: vec![finding], ..Self::default() }
+    }
+}
+
+/// A question to the API server, as a `SubjectAccessReview` about the writer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// The verb.
+    pub verb: &'static str,
+    /// Kind of the object; the group is `tetrarch.dev`.
+    pub kind: Kind,
+    /// Namespace of the object; empty for kinds of the whole cluster.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+    /// Why the write is refused when the answer is no.
+    pub otherwise: Finding,
+}
+
+/// What a write needs of the capacity of the levels above, and what it gives to those below.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The Orchestrator whose ledger it goes to.
+    pub orchestrator: String,
+    /// Kind of the object.
+    pub kind: Kind,
+    /// Its namespace; empty for kinds of the whole cluster.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid, which is known when it is created too.
+    pub uid: String,
+    /// The generation that the write starts from; none when the object is created.
+    pub base_generation: Option<i64>,
+}
+
+/// The answer to a mutating review. It is refused when something denies it or a check is answered with no.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mutation {
+    /// Why it is refused; empty when it is not.
+    pub denials: Vec<Finding>,
+    /// Changes to the object.
+    pub patch: Vec<Change>,
+    /// Permissions that the API server must confirm.
+    pub checks: Vec<Check>,
+}
+
+/// One change, as in a JSON patch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum Change {
+    /// Sets a field.
+    Add {
+        /// Where, as a JSON pointer.
+        path: String,
+        /// To what.
+        value: Value,
+    },
+    /// Removes a field.
+    Remove {
+        /// Where, as a JSON pointer.
+        path: String,
+    },
+}
