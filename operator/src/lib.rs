@@ -14,4 +14,5 @@ pub mod run;
 pub mod target;
 pub mod telemetry;
 pub mod trust;
+pub mod webhook;
 pub mod world;

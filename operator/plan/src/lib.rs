@@ -21,6 +21,7 @@ pub mod quantity;
 pub mod reason;
 pub mod reconcile;
 pub mod report;
+pub mod rotation;
 pub mod settings;
 pub mod suite;
 pub mod violation;

@@ -7,6 +7,7 @@ use nkeys::KeyPair;
 use tetrarch_protocol::permission::Permissions;
 
 use super::{
+    bus_certificate,
     certificate::{self, Pair},
     claims::{self, AccountClaims, DeleteClaims, OperatorClaims},
     key::{self, AccountKey},
@@ -53,7 +54,7 @@ impl Root {
         Ok(Self {
             operator: KeyPair::new_operator(),
             system: KeyPair::new_account(),
-            authority: certificate::authority(now)?,
+            authority: bus_certificate::authority(now)?,
             created_at: now.as_second(),
         })
     }
@@ -127,7 +128,7 @@ impl Root {
 
     /// Entries of the Secret that the servers mount, with a fresh server certificate.
     pub fn server_entries(&self, namespace: &str, now: Timestamp) -> Result<BTreeMap<String, String>, Error> {
-        let server = certificate::server(&self.authority, namespace, now)?;
+        let server = bus_certificate::server(&self.authority, namespace, now)?;
         Ok([
             ("server.crt", server.certificate),
             ("server.key", server.key),

@@ -10,7 +10,7 @@ use kube::{
 };
 use tetrarch_plan::names;
 
-use super::{certificate, root, root::Root, server_config};
+use super::{bus_certificate, certificate, root, root::Root, server_config};
 
 /// Secret with the root keys; only the operator reads it.
 pub const TRUST: &str = "tetrarch-bus-trust";
@@ -84,7 +84,7 @@ impl Secrets {
         if found.as_ref().is_some_and(|secret| is_current(secret, root, now)) {
             return Ok(false);
         }
-        let renew_at = BTreeMap::from([(RENEW_AT.to_owned(), certificate::renew_at(now)?.to_string())]);
+        let renew_at = BTreeMap::from([(RENEW_AT.to_owned(), bus_certificate::renew_at(now)?.to_string())]);
         let mut secret = build(SERVER, root.server_entries(&self.namespace, now)?, renew_at);
         let Some(found) = found else {
             self.create(SERVER, &secret).await?;

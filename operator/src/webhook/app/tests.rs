@@ -1,0 +1,152 @@
+//! Requests without a network: what is decided, what is refused to be read.
+
+use axum::http::{Method, header::CONNECTION};
+use rstest::rstest;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::*;
+use crate::webhook::{
+    admission::{Answer, Class},
+    wire::Operation,
+};
+
+/// Refuses objects with more than 50 agents, warns of more than 40, and sets a default.
+struct AtMostFifty;
+
+impl Admission for AtMostFifty {
+    async fn decide(&self, phase: Phase, request: &wire::Request<'_>) -> Answer {
+        if request.operation == Operation::Delete {
+            return Answer::admitted();
+        }
+        let object: Value = serde_json::from_str(request.object.unwrap().get()).unwrap();
+        let agents = object["spec"]["replicas"].as_u64().unwrap_or(0);
+        match (phase, agents) {
+            (Phase::Mutate, _) => Answer {
+                patch: Some(json!([{"op": "add", "path": "/spec/concurrency", "value": 1}])),
+                ..Answer::admitted()
+            },
+            (_, 51..) => Answer::refused(Class::Forbidden, format!("spec.replicas: is {agents}: write 50 or less")),
+            (_, 41..) => Answer { warnings: vec!["nearly 50".to_owned(), "x".repeat(5000)], ..Answer::admitted() },
+            _ => Answer::admitted(),
+        }
+    }
+}
+
+fn review(replicas: u64) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "3f\u{e9}", "operation": "CREATE", "dryRun": false,
+            "kind": {"group": "tetrarch.dev", "version": "v1alpha1", "kind": "AgentPool"},
+            "resource": {"group": "tetrarch.dev", "version": "v1alpha1", "resource": "agentpools"},
+            "namespace": "compliance", "name": "classifier",
+            "userInfo": {"username": "ada", "groups": ["system:authenticated"], "extra": {"a": ["b"]}},
+            "object": {"spec": {"replicas": replicas}}, "oldObject": null, "options": {},
+        },
+    })
+}
+
+async fn ask(path: &str, body: impl Into<Body>) -> (StatusCode, String) {
+    let response = respond(path, body.into(), Draining::default()).await;
+    let (status, body) = (response.status(), to_bytes(response.into_body(), usize::MAX).await.unwrap());
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn respond(path: &str, body: Body, draining: Draining) -> Response {
+    let request = Request::builder().method(Method::POST).uri(path).body(body).unwrap();
+    router(AtMostFifty, draining).oneshot(request).await.unwrap()
+}
+
+async fn answer(path: &str, review: &Value) -> Value {
+    let (status, body) = ask(path, review.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&body["apiVersion"], &body["kind"]), (&json!("admission.k8s.io/v1"), &json!("AdmissionReview")));
+    assert_eq!(body["response"]["uid"], "3f\u{e9}");
+    body["response"].clone()
+}
+
+#[tokio::test]
+async fn a_refusal_carries_its_message_and_class() {
+    let response = answer("/validate", &review(80)).await;
+    assert_eq!(response["allowed"], false);
+    let message = "spec.replicas: is 80: write 50 or less";
+    assert_eq!(response["status"], json!({"code": 403, "reason": "Forbidden", "message": message}));
+}
+
+#[tokio::test]
+async fn an_admitted_object_gets_no_more_warnings_than_are_passed_on() {
+    let response = answer("/validate", &review(45)).await;
+    assert_eq!(response, json!({"uid": "3f\u{e9}", "allowed": true, "warnings": ["nearly 50"]}));
+}
+
+#[tokio::test]
+async fn a_patch_is_json_in_base64() {
+    let response = answer("/mutate", &review(80)).await;
+    assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
+    let patch = data_encoding::BASE64.decode(response["patch"].as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&patch).unwrap(),
+        json!([{"op": "add", "path": "/spec/concurrency", "value": 1}])
+    );
+}
+
+#[tokio::test]
+async fn a_deletion_has_no_object() {
+    let mut review = review(80);
+    review["request"]["operation"] = json!("DELETE");
+    review["request"]["oldObject"] = review["request"]["object"].take();
+    assert_eq!(answer("/validate", &review).await["allowed"], true);
+}
+
+fn with(change: impl FnOnce(&mut Value)) -> String {
+    let mut review = review(1);
+    change(&mut review);
+    review.to_string()
+}
+
+#[rstest]
+#[case::nothing(String::new(), "EOF")]
+#[case::no_json("{".to_owned(), "EOF")]
+#[case::array("[]".to_owned(), "invalid")]
+#[case::no_review("{}".to_owned(), "send an AdmissionReview of admission.k8s.io/v1")]
+#[case::old(with(|review| review["apiVersion"] = json!("admission.k8s.io/v1beta1")), "v1beta1")]
+#[case::answer(with(|review| { review.as_object_mut().unwrap().remove("request"); }), "request: is missing")]
+#[case::no_uid(with(|review| { review["request"].as_object_mut().unwrap().remove("uid"); }), "uid")]
+#[case::operation(with(|review| review["request"]["operation"] = json!("EAT")), "EAT")]
+#[case::deep(review(1).to_string().replace(r#"{"replicas":1}"#, &"[".repeat(100_000)), "recursion limit")]
+#[case::not_utf8(with(|_| ()).replace("3f", "\\ud800"), "surrogate")]
+#[tokio::test]
+async fn what_is_no_question_gets_400_and_the_reason(#[case] body: String, #[case] expected: &str) {
+    let (status, answer) = ask("/validate", body).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    assert!(answer.contains(expected), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_not_read_to_its_end() {
+    let (status, _) = ask("/validate", " ".repeat(BODY_LIMIT + 1)).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 65_536])));
+    let (status, _) = ask("/validate", Body::from_stream(endless)).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_replica_that_is_about_to_go_closes_connections_after_their_answer() {
+    let draining = Draining::default();
+    let header = |response: Response| response.headers().get(CONNECTION).cloned();
+    let body = || Body::from(review(1).to_string());
+    assert_eq!(header(respond("/validate", body(), draining.clone()).await), None);
+    draining.begin();
+    assert_eq!(header(respond("/validate", body(), draining).await).unwrap(), "close");
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_not_served() {
+    assert_eq!(ask("/metrics", "").await.0, StatusCode::NOT_FOUND);
+    let get = Request::builder().uri("/validate").body(Body::empty()).unwrap();
+    let response = router(AtMostFifty, Draining::default()).oneshot(get).await.unwrap();
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
