@@ -1,7 +1,7 @@
 //! Admission: whether a write to the API server is let through, decided purely from the request and an index of the hierarchy.
 //!
 //! The shell reads a request ([`review::Review`]), asks [`decide`] or [`mutate`], makes the [`verdict::Check`]s that only the
-//! API server can answer, books the [`verdict::Claim`] and sends the answer of [`wire`]. Nothing in here knows a client.
+//! API server can answer, makes the [`verdict::Booking`] and sends the answer of [`wire`]. Nothing in here knows a client.
 //!
 //! What a policy holds back for an approval is written on the object itself: the mutating review stamps
 //! `tetrarch.dev/held` with the generation and the policies behind it, and `tetrarch.dev/approval` when somebody who may
@@ -21,4 +21,4 @@ pub use decide::{decide, mutate};
 pub use finding::{Code, Finding};
 pub use index::Index;
 pub use review::{Manifest, Operation, Review, User};
-pub use verdict::{Check, Mutation, Verdict};
+pub use verdict::{Booking, Check, Mutation, Verdict};

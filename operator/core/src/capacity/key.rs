@@ -17,7 +17,7 @@ pub struct Key {
 
 /// A text that is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no key of the ledger: it has the form <o|d|s|p>/<namespace>/<name>")]
+#[error("{0:?} is no key of the ledger: it has the form <o|d|s|p|w>/<namespace>/<name>")]
 pub struct InvalidKey(pub String);
 
 impl Key {
@@ -48,6 +48,7 @@ impl Key {
             Level::Domain => 'd',
             Level::Supervisor => 's',
             Level::AgentPool => 'p',
+            Level::Workflow => 'w',
         };
         format!("{letter}/{}/{}", self.namespace, self.name)
     }
@@ -65,6 +66,7 @@ impl FromStr for Key {
                     "d" => Level::Domain,
                     "s" => Level::Supervisor,
                     "p" => Level::AgentPool,
+                    "w" => Level::Workflow,
                     _ => return Err(InvalidKey(text.to_owned())),
                 };
                 Ok(Self { level, namespace: namespace.to_owned(), name: name.to_owned() })

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use tetrarch_core::policy::Kind;
+use tetrarch_core::{capacity::Claim, policy::Kind};
 
 use super::finding::Finding;
 
-/// The decision about a write. It is let through when nothing denies it, every check is answered with yes, and the claim
-/// is booked.
+/// The decision about a write. It is let through when nothing denies it, every check is answered with yes, and the booking
+/// is made.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
     /// Why it is refused; empty when it is not.
@@ -23,7 +23,7 @@ pub struct Verdict {
     /// Permissions that the API server must confirm.
     pub checks: Vec<Check>,
     /// What must be booked, last of all and never for a dry run.
-    pub claim: Option<Claim>,
+    pub booking: Option<Booking>,
 }
 
 impl Verdict {
@@ -53,21 +53,13 @@ pub struct Check {
     pub otherwise: Finding,
 }
 
-/// What a write needs of the capacity of the levels above, and what it gives to those below.
+/// What must be booked before a write is let through.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
+pub struct Booking {
     /// The Orchestrator whose ledger it goes to.
     pub orchestrator: String,
-    /// Kind of the object.
-    pub kind: Kind,
-    /// Its namespace; empty for kinds of the whole cluster.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid, which is known when it is created too.
-    pub uid: String,
-    /// The generation that the write starts from; none when the object is created.
-    pub base_generation: Option<i64>,
+    /// What the object takes from the levels above, and what it gives to those below.
+    pub claim: Claim,
 }
 
 /// The answer to a mutating review. It is refused when something denies it or a check is answered with no.
