@@ -7,7 +7,7 @@
 //!
 //! Changes that were admitted but not yet seen as stored are claims. As long as it is open which versions of an object exist,
 //! its demand is the largest and its supply the smallest over all of them, so no order of stores can overbook. A claim ends
-//! when its outcome is seen, or when no request can live that long. The ledger is a value: whoever stores it does so by
+//! when its outcome is seen, or when a consistent read shows that it never came and no request can live that long. The ledger is a value: whoever stores it does so by
 //! compare-and-set, and then any number of writers can book.
 
 mod book;
@@ -28,8 +28,8 @@ pub use key::{InvalidKey, Key};
 pub use ledger::{Declared, Escalation, Ledger, Quota, WhenExceeded};
 pub use refusal::Refusal;
 pub use resource::{Amounts, Resource};
-pub use settle::{Observed, expire, forget, observe, settle};
+pub use settle::{Observed, forget, look_up, observe, overdue, settle};
 pub use usage::{Usage, usage, usages};
 
-/// How long a claim stands when its outcome is not seen, in seconds: longer than any request to the API server lives.
+/// After how many seconds a claim can no longer be stored: longer than any request to the API server lives.
 pub const CLAIM_SECONDS: i64 = 65;

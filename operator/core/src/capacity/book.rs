@@ -1,12 +1,12 @@
 //! Books a claim: at every level there is room, or nothing changes.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
-    Amounts, CLAIM_SECONDS, Declared, Escalation, Key, Ledger, Refusal, Resource,
+    Amounts, Declared, Escalation, Key, Ledger, Refusal, Resource,
     index::{self, Index},
     ledger::{Entry, MAX_ESCALATIONS, Pending, WhenExceeded},
-    settle::expire,
+    settle::end_of_claim,
 };
 use crate::policy::Level;
 
@@ -38,16 +38,16 @@ pub struct Grant {
 }
 
 /// A node as it was before a claim.
+#[derive(Clone)]
 struct Before {
     key: Key,
     children: Amounts,
     bounds: [Option<u64>; 7],
 }
 
-/// Books a claim until its outcome is seen or [`CLAIM_SECONDS`] are over. A claim that makes nothing worse is never refused,
-/// even where more is booked than there is. When it is refused the ledger is as before, but for expired claims.
+/// Books a claim until its outcome is seen. A claim that makes nothing worse is never refused, even where more is booked than
+/// there is. When it is refused the ledger is as before.
 pub fn book(ledger: &mut Ledger, claim: Claim, now: Timestamp) -> Result<Grant, Refusal> {
-    expire(ledger, now);
     // As precise as the stored form.
     let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
     let Claim { key, uid, base, declared } = claim;
@@ -62,14 +62,26 @@ pub fn book(ledger: &mut Ledger, claim: Claim, now: Timestamp) -> Result<Grant, 
         }
     }
     let before = snapshot(ledger, &key, &declared);
-    let until = now.saturating_add(SignedDuration::from_secs(CLAIM_SECONDS)).unwrap_or(Timestamp::MAX);
+    let was_moving = ledger.index.has_moving();
+    let until = end_of_claim(now);
     let unchanged = ledger.entries.get(&key).cloned();
     ledger.change(&key, |entry| {
         // The same request again, because the outcome of the first write of the ledger was not known.
         entry.claims.retain(|held| !(held.uid == uid && held.base == base && held.declared == declared));
         entry.claims.push(Pending { uid: uid.clone(), base, until, declared });
     });
-    if let Some(refusal) = refusal(ledger, &key, &before) {
+    let mut refused = refusal(ledger, &key, &before, &sums(ledger, &before));
+    if (was_moving || ledger.index.has_moving()) && is_exceeded(ledger, &before) {
+        // What moves is counted at both ends so far.
+        let after = possible_sums(ledger, &before);
+        let mut without = ledger.clone();
+        without.change(&key, |entry| *entry = unchanged.clone().unwrap_or_default());
+        let possible = possible_sums(&without, &before);
+        let before: Vec<Before> =
+            before.iter().zip(possible).map(|(before, children)| Before { children, ..before.clone() }).collect();
+        refused = refusal(ledger, &key, &before, &after);
+    }
+    if let Some(refusal) = refused {
         ledger.change(&key, |entry| *entry = unchanged.unwrap_or_default());
         return Err(refusal);
     }
@@ -122,11 +134,32 @@ fn bounds(entry: Option<&Entry>, level: Level) -> [Option<u64>; 7] {
     Resource::ALL.map(|resource| entry.and_then(|entry| entry.bound(level, resource)))
 }
 
-/// The first level that has no room for what changed, from the object upwards.
-fn refusal(ledger: &Ledger, object: &Key, path: &[Before]) -> Option<Refusal> {
-    path.iter().find_map(|before| {
+/// What the children of each node ask for.
+fn sums(ledger: &Ledger, path: &[Before]) -> Vec<Amounts> {
+    path.iter().map(|before| ledger.children(&before.key)).collect()
+}
+
+/// The same, with what moves at the worst of its ends instead of at both.
+fn possible_sums(ledger: &Ledger, path: &[Before]) -> Vec<Amounts> {
+    let possible = ledger.index.possible(&ledger.entries);
+    let worst = |key: &Key| possible.iter().fold(Amounts::NONE, |worst, index| worst.or_larger(index.sum(key)));
+    path.iter().map(|before| worst(&before.key)).collect()
+}
+
+/// Whether anything on the path seems to have too little.
+fn is_exceeded(ledger: &Ledger, path: &[Before]) -> bool {
+    path.iter().any(|before| {
         let bounds = bounds(ledger.entries.get(&before.key), before.key.level);
         let children = ledger.children(&before.key);
+        Resource::ALL.into_iter().any(|r| bounds[r as usize].is_some_and(|bound| children.get(r) > bound))
+    })
+}
+
+/// The first level that has no room for what changed, from the object upwards. `sums` are what the children on the path ask
+/// for now.
+fn refusal(ledger: &Ledger, object: &Key, path: &[Before], sums: &[Amounts]) -> Option<Refusal> {
+    path.iter().zip(sums).find_map(|(before, children)| {
+        let bounds = bounds(ledger.entries.get(&before.key), before.key.level);
         Resource::ALL.into_iter().find_map(|resource| {
             let bound = bounds[resource as usize]?;
             let (was, is) = (before.children.get(resource), children.get(resource));

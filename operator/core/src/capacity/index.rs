@@ -20,14 +20,50 @@ pub(super) fn parent<'d>(entries: &BTreeMap<Key, Entry>, key: &Key, declared: &'
     declared.parents.iter().find(|parent| parent.level < key.level && entries.contains_key(parent))
 }
 
+/// Of objects that move, where they are assumed to be.
+type Places = BTreeMap<Key, Key>;
+
+/// More objects that move at once than these are assumed to be at both ends.
+const MAX_MOVING: usize = 3;
+
 impl Index {
     pub(super) fn of(entries: &BTreeMap<Key, Entry>) -> Self {
+        Self::with_places(entries, &Places::new())
+    }
+
+    fn with_places(entries: &BTreeMap<Key, Entry>, places: &Places) -> Self {
         let mut index = Self::default();
         // The lowest levels are the last keys, so every sum is complete when its node is reached.
         for key in entries.keys().rev() {
-            index.refresh(entries, key);
+            index.refresh(entries, key, places.get(key));
         }
         index
+    }
+
+    /// Objects of which one version has another parent than the other.
+    fn moving(&self) -> impl Iterator<Item = (&Key, &[(Key, Amounts)])> {
+        self.asked.iter().filter(|(_, asked)| asked.len() > 1).map(|(key, asked)| (key, asked.as_slice()))
+    }
+
+    /// Whether any object moves.
+    pub(super) fn has_moving(&self) -> bool {
+        self.moving().next().is_some()
+    }
+
+    /// One index for each way in which the moving objects can be at one of their ends: together they say how much can be
+    /// asked at once of a node that is above both ends. Only this one when too many move.
+    pub(super) fn possible(&self, entries: &BTreeMap<Key, Entry>) -> Vec<Self> {
+        if self.moving().count() > MAX_MOVING {
+            return vec![self.clone()];
+        }
+        let mut places = vec![Places::new()];
+        for (key, ends) in self.moving() {
+            let at = |place: &Places, end: &Key| {
+                place.iter().chain([(key, end)]).map(|(k, e)| (k.clone(), e.clone())).collect()
+            };
+            places = places.iter().flat_map(|place| ends.iter().map(move |(end, _)| at(place, end))).collect();
+        }
+        places.iter().map(|places| Self::with_places(entries, places)).collect()
     }
 
     /// The sum of what the children of a node ask for.
@@ -50,17 +86,18 @@ impl Index {
 
     /// Takes up what changed in an entry, and what that changes above it.
     pub(super) fn update(&mut self, entries: &BTreeMap<Key, Entry>, key: &Key) {
-        for parent in self.refresh(entries, key) {
+        for parent in self.refresh(entries, key, None) {
             self.update(entries, &parent);
         }
     }
 
     /// Takes up what changed in an entry; the parents for which something changed.
-    fn refresh(&mut self, entries: &BTreeMap<Key, Entry>, key: &Key) -> Vec<Key> {
+    fn refresh(&mut self, entries: &BTreeMap<Key, Entry>, key: &Key, place: Option<&Key>) -> Vec<Key> {
         let mut asked: BTreeMap<Key, Amounts> = BTreeMap::new();
         let children = self.sum(key);
         for declared in entries.get(key).into_iter().flat_map(Entry::versions) {
-            if let Some(parent) = parent(entries, key, declared) {
+            let parent = parent(entries, key, declared).filter(|parent| place.is_none_or(|place| place == *parent));
+            if let Some(parent) = parent {
                 let largest = asked.entry(parent.clone()).or_default();
                 *largest = largest.or_larger(declared.demand(children));
             }

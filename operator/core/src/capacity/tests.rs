@@ -162,8 +162,8 @@ fn while_an_update_is_open_demand_is_the_larger_and_supply_the_smaller() {
     assert!(book(&mut ledger, create(pool("d", "s", "q", 6)), at(2)).is_err());
     // The quota to come is already booked at the Domain.
     assert!(book(&mut ledger, create(supervisor("d", "t", gives(21, WhenExceeded::Refuse))), at(2)).is_err());
-    assert!(observe(&mut ledger, seen(pool("d", "s", "p", 1), 2)));
-    assert!(observe(&mut ledger, seen(supervisor("d", "s", gives(30, WhenExceeded::Refuse)), 2)));
+    assert!(observe(&mut ledger, seen(pool("d", "s", "p", 1), 2), at(1)));
+    assert!(observe(&mut ledger, seen(supervisor("d", "s", gives(30, WhenExceeded::Refuse)), 2), at(1)));
     assert_eq!(ledger.claims(), 0);
     assert!(book(&mut ledger, create(pool("d", "s", "q", 29)), at(3)).is_ok());
 }
@@ -172,29 +172,48 @@ fn while_an_update_is_open_demand_is_the_larger_and_supply_the_smaller() {
 fn a_claim_ends_when_its_outcome_is_seen_or_when_no_request_lives_that_long() {
     let mut ledger = settled();
     book(&mut ledger, create(pool("d", "s", "q", 5)), at(1)).unwrap();
-    assert!(book(&mut ledger, create(pool("d", "s", "r", 5)), at(2)).is_err());
     assert_eq!(ledger.next_expiry(), Some(at(1) + SignedDuration::from_secs(CLAIM_SECONDS)));
-    assert!(!expire(&mut ledger, at(CLAIM_SECONDS)));
-    // Expired claims make room by themselves.
+    let q = Key::pool("d", "q");
+    assert_eq!(overdue(&ledger, at(CLAIM_SECONDS)), []);
+    assert_eq!(overdue(&ledger, at(1 + CLAIM_SECONDS)), [q.clone()]);
+    // It could still come, and time alone does not tell that it did not.
+    assert!(!look_up(&mut ledger, &q, None, at(CLAIM_SECONDS)));
+    assert!(book(&mut ledger, create(pool("d", "s", "r", 5)), at(1000)).is_err());
+    assert!(look_up(&mut ledger, &q, None, at(1 + CLAIM_SECONDS)));
     assert!(book(&mut ledger, create(pool("d", "s", "r", 5)), at(1 + CLAIM_SECONDS)).is_ok());
 
-    assert!(observe(&mut ledger, seen(pool("d", "s", "r", 5), 1)));
-    assert!(!expire(&mut ledger, at(1000)));
+    assert!(observe(&mut ledger, seen(pool("d", "s", "r", 5), 1), at(1)));
+    assert_eq!(ledger.claims(), 0);
     assert!(forget(&mut ledger, &Key::pool("d", "r"), "uid of p/d/r"));
     assert!(!forget(&mut ledger, &Key::pool("d", "r"), "uid of p/d/r"));
     assert_eq!(ledger, settled());
 }
 
 #[test]
+fn two_objects_of_one_name_both_count_until_one_is_known_to_be_gone() {
+    let mut ledger = settled();
+    let again = Observed { uid: "another".to_owned(), ..seen(pool("d", "s", "p", 3), 1) };
+    assert!(observe(&mut ledger, again.clone(), at(1)));
+    assert!(book(&mut ledger, create(pool("d", "s", "q", 6)), at(1)).is_err());
+    // Late news of the first one does not free the second one either.
+    observe(&mut ledger, seen(pool("d", "s", "p", 1), 2), at(2));
+    assert_eq!(ledger.children(&Key::supervisor("d", "s")), agents(3));
+    assert!(forget(&mut ledger, &Key::pool("d", "p"), "uid of p/d/p"));
+    assert_eq!(ledger.children(&Key::supervisor("d", "s")), agents(3));
+    assert!(look_up(&mut ledger, &Key::pool("d", "p"), Some(again), at(3)));
+    assert_eq!(ledger.claims(), 0);
+}
+
+#[test]
 fn news_that_is_older_than_the_ledger_changes_nothing() {
     let mut ledger = settled();
-    assert!(observe(&mut ledger, seen(pool("d", "s", "p", 20), 3)));
-    assert!(!observe(&mut ledger, seen(pool("d", "s", "p", 15), 2)));
+    assert!(observe(&mut ledger, seen(pool("d", "s", "p", 20), 3), at(1)));
+    assert!(!observe(&mut ledger, seen(pool("d", "s", "p", 15), 2), at(1)));
     // An update from generation 3 is still open when 3 is seen again.
     book(&mut ledger, update(pool("d", "s", "p", 1), 3), at(1)).unwrap();
-    observe(&mut ledger, seen(pool("d", "s", "p", 20), 3));
+    observe(&mut ledger, seen(pool("d", "s", "p", 20), 3), at(1));
     assert_eq!(ledger.claims(), 1);
-    observe(&mut ledger, seen(pool("d", "s", "p", 20), 4));
+    observe(&mut ledger, seen(pool("d", "s", "p", 20), 4), at(1));
     assert_eq!(ledger.claims(), 0);
 }
 
@@ -221,13 +240,13 @@ fn what_escalates_is_granted_by_the_level_above_and_recorded() {
     let mut ledger = settled();
     let escalating = supervisor("d", "s", gives(20, WhenExceeded::Escalate));
     book(&mut ledger, update(escalating.clone(), 1), at(1)).unwrap();
-    observe(&mut ledger, seen(escalating, 2));
+    observe(&mut ledger, seen(escalating, 2), at(1));
     let grant = book(&mut ledger, create(pool("d", "s", "q", 12)), at(2)).unwrap();
     let [escalation] = &grant.escalations[..] else { panic!("{grant:?}") };
     assert_eq!((&escalation.exhausted, &escalation.granted_by), (&Key::supervisor("d", "s"), &Key::domain("d")));
     assert_eq!((escalation.resource, escalation.amount, escalation.is_settled), (Resource::Agents, 7, false));
 
-    assert!(observe(&mut ledger, seen(pool("d", "s", "q", 12), 1)));
+    assert!(observe(&mut ledger, seen(pool("d", "s", "q", 12), 1), at(1)));
     assert!(ledger.escalations()[0].is_settled);
     let [agents, ..] = usage(&ledger, &Key::supervisor("d", "s"))[..] else { panic!() };
     assert_eq!(agents, Usage { resource: Resource::Agents, bound: Some(20), booked: 27, free: Some(0), escalated: 7 });
@@ -236,7 +255,7 @@ fn what_escalates_is_granted_by_the_level_above_and_recorded() {
     assert_eq!(refusal.level(), &Key::domain("d"));
     assert!(book(&mut ledger, create(pool("d", "s", "r", 23)), at(3)).is_ok());
     // A change that never comes leaves no record.
-    expire(&mut ledger, at(1000));
+    look_up(&mut ledger, &Key::pool("d", "r"), None, at(1000));
     assert_eq!(ledger.escalations().len(), 1);
 }
 
@@ -244,7 +263,7 @@ fn what_escalates_is_granted_by_the_level_above_and_recorded() {
 fn where_more_is_booked_than_there_is_only_more_is_refused() {
     let mut ledger = settled();
     // Stored while nobody checked.
-    observe(&mut ledger, seen(pool("d", "s", "q", 30), 1));
+    observe(&mut ledger, seen(pool("d", "s", "q", 30), 1), at(1));
     assert!(book(&mut ledger, update(pool("d", "s", "q", 29), 1), at(1)).is_ok());
     assert!(book(&mut ledger, update(pool("d", "s", "q", 31), 1), at(1)).is_err());
     assert!(book(&mut ledger, update(supervisor("d", "s", gives(21, WhenExceeded::Refuse)), 1), at(1)).is_ok());
@@ -272,13 +291,25 @@ fn a_pool_that_moves_counts_at_both_ends_until_it_is_seen() {
     book(&mut ledger, update(pool("d", "t", "p", 15), 1), at(1)).unwrap();
     assert!(book(&mut ledger, create(pool("d", "s", "q", 6)), at(2)).is_err());
     assert!(book(&mut ledger, create(pool("d", "t", "q", 6)), at(2)).is_err());
-    observe(&mut ledger, seen(pool("d", "t", "p", 15), 2));
+    observe(&mut ledger, seen(pool("d", "t", "p", 15), 2), at(1));
     assert!(book(&mut ledger, create(pool("d", "s", "q", 20)), at(3)).is_ok());
+}
+
+#[test]
+fn a_pool_that_moves_within_its_domain_counts_there_once() {
+    let mut ledger = settled();
+    // Supervisor s has 20 of the Domain's 50 for itself; what moves between the others takes all the rest.
+    settle_one(&mut ledger, supervisor("d", "t", Quota::default()));
+    settle_one(&mut ledger, supervisor("d", "u", Quota::default()));
+    settle_one(&mut ledger, pool("d", "t", "q", 25));
+    book(&mut ledger, update(pool("d", "u", "q", 30), 1), at(1)).unwrap();
+    assert!(book(&mut ledger, create(pool("d", "u", "r", 1)), at(2)).is_err());
+    assert!(book(&mut ledger, update(pool("d", "u", "q", 31), 1), at(2)).is_err());
 }
 
 fn settle_one(ledger: &mut Ledger, object: (Key, Declared)) {
     book(ledger, create(object.clone()), at(0)).unwrap();
-    observe(ledger, seen(object, 1));
+    observe(ledger, seen(object, 1), at(1));
 }
 
 #[test]
