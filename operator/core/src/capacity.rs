@@ -26,7 +26,7 @@ mod tests;
 pub use book::{Claim, Grant, book};
 pub use key::{InvalidKey, Key};
 pub use ledger::{Declared, Escalation, Ledger, Quota, WhenExceeded};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, Shortage};
 pub use resource::{Amounts, Resource};
 pub use settle::{Observed, forget, look_up, observe, overdue, settle};
 pub use usage::{Usage, usage, usages};

@@ -5,8 +5,8 @@
 //! allowances the intersection, of requirements and rules all. The merge is associative, commutative and idempotent, and
 //! every value keeps the origins that have a say in it.
 //!
-//! What follows is kept for each action: a policy with the action Deny also contributes to RequireApproval, Warn and
-//! Audit. So the constraints get stricter from Deny to Audit, and the consequence of a value is the strictest action
+//! What follows is kept for each action: a policy with the action `Deny` also contributes to `RequireApproval`,
+//! `Warn` and `Audit`. So the constraints get stricter from `Deny` to `Audit`, and the consequence of a value is the strictest action
 //! whose constraints it violates.
 
 mod allowance;

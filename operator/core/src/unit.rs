@@ -31,7 +31,7 @@ impl fmt::Display for Quantity {
         match self.unit {
             Unit::Count => write!(f, "{}", self.value),
             Unit::Millis => duration(self.value, f),
-            Unit::Millicores if self.value % 1000 == 0 => write!(f, "{}", self.value / 1000),
+            Unit::Millicores if self.value.is_multiple_of(1000) => write!(f, "{}", self.value / 1000),
             Unit::Millicores => write!(f, "{}m", self.value),
             Unit::Bytes => bytes(self.value, f),
             Unit::Micros => money(self.value, f),
@@ -55,7 +55,7 @@ fn duration(millis: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn bytes(value: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     // Above Ti a number of Ti reads better than one of Pi.
-    let fits = |exponent: &u32| value != 0 && value % (1_u64 << (10 * exponent)) == 0;
+    let fits = |exponent: &u32| value != 0 && value.is_multiple_of(1_u64 << (10 * exponent));
     match (1..=4).rev().find(fits) {
         Some(exponent) => {
             let suffix = ["Ki", "Mi", "Gi", "Ti"][exponent as usize - 1];

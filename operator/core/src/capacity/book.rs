@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Amounts, Declared, Escalation, Key, Ledger, Refusal, Resource,
+    Amounts, Declared, Escalation, Key, Ledger, Refusal, Resource, Shortage,
     index::{self, Index},
     ledger::{Entry, MAX_ESCALATIONS, Pending, WhenExceeded},
     settle::end_of_claim,
@@ -58,7 +58,8 @@ pub fn book(ledger: &mut Ledger, claim: Claim, now: Timestamp) -> Result<Grant, 
             return Ok(Grant::default());
         }
         if entry.claims.len() >= MAX_CLAIMS {
-            return Err(Refusal::TooManyClaims { object: key, claims: entry.claims.len() });
+            let claims = entry.claims.len();
+            return Err(Shortage::TooManyClaims { object: key, claims }.into());
         }
     }
     let before = snapshot(ledger, &key, &declared);
@@ -169,11 +170,11 @@ fn refusal(ledger: &Ledger, object: &Key, path: &[Before], sums: &[Amounts]) -> 
                 return None;
             }
             let unsettled = is.saturating_sub(settled(ledger, &before.key, resource));
-            Some(if before.key == *object {
+            let shortage = if before.key == *object {
                 let largest = largest(ledger, object, resource);
-                Refusal::BelowBooked { object: object.clone(), resource, bound, booked: is, largest, unsettled }
+                Shortage::BelowBooked { object: object.clone(), resource, bound, booked: is, largest, unsettled }
             } else {
-                Refusal::NoRoom {
+                Shortage::NoRoom {
                     object: object.clone(),
                     level: before.key.clone(),
                     resource,
@@ -183,7 +184,8 @@ fn refusal(ledger: &Ledger, object: &Key, path: &[Before], sums: &[Amounts]) -> 
                     // What the refused claim itself asks for is not held by others.
                     unsettled: unsettled.saturating_sub(is - was),
                 }
-            })
+            };
+            Some(shortage.into())
         })
     })
 }
@@ -218,12 +220,12 @@ fn escalated(ledger: &Ledger, path: &[Before]) -> Vec<(Key, Resource, u64, Key)>
             let Some(quota) = entry.quota(resource) else { continue };
             let (was, is) = (before.children.get(resource), ledger.children(&before.key).get(resource));
             let amount = is.saturating_sub(quota).saturating_sub(was.saturating_sub(quota));
-            let above = path[at + 1..].iter().map(|before| &before.key).filter(|key| key.level < before.key.level);
+            let mut above = path[at + 1..].iter().map(|before| &before.key).filter(|key| key.level < before.key.level);
             let has_room = |key: &&Key| {
                 let quota = ledger.entries.get(*key).and_then(|entry| entry.quota(resource));
                 quota.is_some_and(|quota| ledger.children(key).get(resource) <= quota)
             };
-            let granted_by = above.clone().find(has_room).or_else(|| above.last());
+            let granted_by = above.clone().find(has_room).or_else(|| above.next_back());
             if let (true, Some(granted_by)) = (amount > 0, granted_by) {
                 found.push((before.key.clone(), resource, amount, granted_by.clone()));
             }

@@ -110,7 +110,7 @@ impl Index {
             return Vec::new();
         }
         for (parent, amounts) in &before {
-            self.adjust(parent, *amounts, |sum, amount| sum.saturating_sub(amount));
+            self.adjust(parent, *amounts, u128::saturating_sub);
         }
         for (parent, amounts) in &asked {
             self.adjust(parent, *amounts, u128::saturating_add);

@@ -5,9 +5,13 @@ use std::fmt;
 use super::{Key, Resource};
 use crate::policy::Level;
 
+/// A refused claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal(Box<Shortage>);
+
 /// Why a claim was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Shortage {
     /// A level has not enough left.
     NoRoom {
         /// The object that needs more.
@@ -37,7 +41,7 @@ pub enum Refusal {
         booked: u64,
         /// The children that have most of it, the largest first.
         largest: Vec<(Key, u64)>,
-        /// As in [`Refusal::NoRoom`].
+        /// As in [`Shortage::NoRoom`].
         unsettled: u64,
     },
     /// Too many changes of one object are on their way.
@@ -49,37 +53,48 @@ pub enum Refusal {
     },
 }
 
+impl From<Shortage> for Refusal {
+    fn from(shortage: Shortage) -> Self {
+        Self(Box::new(shortage))
+    }
+}
+
 impl Refusal {
+    /// Why, with all numbers.
+    pub fn shortage(&self) -> &Shortage {
+        &self.0
+    }
+
     /// The object whose write was refused.
     pub fn object(&self) -> &Key {
-        match self {
-            Self::NoRoom { object, .. } | Self::BelowBooked { object, .. } | Self::TooManyClaims { object, .. } => {
-                object
-            }
+        match self.shortage() {
+            Shortage::NoRoom { object, .. }
+            | Shortage::BelowBooked { object, .. }
+            | Shortage::TooManyClaims { object, .. } => object,
         }
     }
 
     /// The level that refused.
     pub fn level(&self) -> &Key {
-        match self {
-            Self::NoRoom { level, .. } => level,
-            Self::BelowBooked { object, .. } | Self::TooManyClaims { object, .. } => object,
+        match self.shortage() {
+            Shortage::NoRoom { level, .. } => level,
+            Shortage::BelowBooked { object, .. } | Shortage::TooManyClaims { object, .. } => object,
         }
     }
 
     /// Of what there is not enough.
     pub fn resource(&self) -> Option<Resource> {
-        match self {
-            Self::NoRoom { resource, .. } | Self::BelowBooked { resource, .. } => Some(*resource),
-            Self::TooManyClaims { .. } => None,
+        match self.shortage() {
+            Shortage::NoRoom { resource, .. } | Shortage::BelowBooked { resource, .. } => Some(*resource),
+            Shortage::TooManyClaims { .. } => None,
         }
     }
 
     /// Whether changes that are not stored yet may make room soon.
     pub fn may_pass_soon(&self) -> bool {
-        match self {
-            Self::NoRoom { unsettled, .. } | Self::BelowBooked { unsettled, .. } => *unsettled > 0,
-            Self::TooManyClaims { .. } => true,
+        match self.shortage() {
+            Shortage::NoRoom { unsettled, .. } | Shortage::BelowBooked { unsettled, .. } => *unsettled > 0,
+            Shortage::TooManyClaims { .. } => true,
         }
     }
 }
@@ -92,15 +107,15 @@ fn field(level: Level, resource: Resource) -> String {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRoom { object, level, resource, wanted, free, bound, unsettled } => {
+        match self.shortage() {
+            Shortage::NoRoom { object, level, resource, wanted, free, bound, unsettled } => {
                 let (wanted, noun, free) = (resource.quantity(*wanted), resource.noun(), resource.quantity(*free));
                 let (bound, field) = (resource.quantity(*bound), field(level.level, *resource));
                 write!(f, "{object} needs {wanted} more {noun}, but {level} has {free} of {bound} left: ")?;
                 write!(f, "ask for no more than that, or ask its admins to raise {field}")?;
                 note_unsettled(f, *resource, *unsettled)
             }
-            Self::BelowBooked { object, resource, bound, booked, largest, unsettled } => {
+            Shortage::BelowBooked { object, resource, bound, booked, largest, unsettled } => {
                 let (bound, noun, booked) = (resource.quantity(*bound), resource.noun(), resource.quantity(*booked));
                 let field = field(object.level, *resource);
                 write!(f, "{field} of {object} would be {bound}, but {booked} {noun} are booked under it")?;
@@ -114,7 +129,7 @@ impl fmt::Display for Refusal {
                 write!(f, ": write {booked} or more, or make them smaller first")?;
                 note_unsettled(f, *resource, *unsettled)
             }
-            Self::TooManyClaims { object, claims } => {
+            Shortage::TooManyClaims { object, claims } => {
                 write!(f, "{claims} changes of {object} are being stored: try again in a minute")
             }
         }

@@ -250,16 +250,14 @@ impl<'p> Lowering<'p> {
 
     /// The moment of an expression for which `is_moment` holds.
     fn moment(&mut self, parsed: &'p Parsed) -> Result<Moment, Error> {
-        match &parsed.expr {
-            Expr::Call(call) => match call.args.first().map(|text| self.node(text)).transpose()? {
-                Some(Node::Literal(Value::String(text))) => moment::parse(&text).map(Moment::Constant),
-                Some(text) => Ok(Moment::Read(text)),
-                None => Err(Error::Moment),
-            },
-            _ => {
-                self.references.variables.insert(Variable::Now);
-                Ok(Moment::Now)
-            }
+        let Expr::Call(call) = &parsed.expr else {
+            self.references.variables.insert(Variable::Now);
+            return Ok(Moment::Now);
+        };
+        match call.args.first().map(|text| self.node(text)).transpose()? {
+            Some(Node::Literal(Value::String(text))) => moment::parse(&text).map(Moment::Constant),
+            Some(text) => Ok(Moment::Read(text)),
+            None => Err(Error::Moment),
         }
     }
 

@@ -80,7 +80,7 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    fn of(origin: Origin, patterns: Patterns) -> Self {
+    pub(super) fn of(origin: Origin, patterns: Patterns) -> Self {
         Self { patterns: patterns.clone(), declared: BTreeMap::from([(origin, patterns)]) }
     }
 

@@ -5,8 +5,8 @@ use super::{
 };
 
 /// The constraints of one object, for each action. Those of a stricter action are contained in those of a milder one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Effective([Constraints; 4]);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effective(pub(super) [Constraints; 4]);
 
 /// The strictest action at which something is violated, with the constraint that it violates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -162,9 +162,9 @@ impl World {
         }
     }
 
-    fn happen(&mut self, happening: Happening) {
+    fn happen(&mut self, happening: &Happening) {
         let now = at(self.seconds);
-        match happening {
+        match *happening {
             Happening::Request { object, size, quota, escalates, supervisor } => {
                 let claim = self.claim(node(object, size, quota, escalates, supervisor));
                 if book(&mut self.ledger, claim.clone(), now).is_ok() {
@@ -250,7 +250,7 @@ impl World {
     }
 }
 
-fn never_overbooked(history: Vec<Happening>, patience: Option<i64>) -> Result<World, TestCaseError> {
+fn never_overbooked(history: &[Happening], patience: Option<i64>) -> Result<World, TestCaseError> {
     let mut world = World::new(patience);
     for happening in history {
         world.happen(happening);
@@ -264,14 +264,14 @@ fn histories() -> impl Strategy<Value = Vec<Happening>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn no_history_overbooks_and_no_settled_ledger_refuses_what_fits(
         history in histories(),
         last in prop::collection::vec((0..NODES, 0_u64..8, prop::option::of(0_u64..14), any::<bool>(), 0_usize..3), 4),
     ) {
-        let mut world = never_overbooked(history, None)?;
+        let mut world = never_overbooked(&history, None)?;
         world.admitted.clear();
         world.seconds += CLAIM_SECONDS;
         world.list();
@@ -297,8 +297,8 @@ proptest! {
 #[case::without_looking(CLAIM_SECONDS)]
 fn claims_that_end_by_time_alone_are_caught(#[case] patience: i64) {
     let config =
-        ProptestConfig { cases: 5000, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() };
+        ProptestConfig { cases: 3000, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let result = runner.run(&histories(), |history| never_overbooked(history, Some(patience)).map(drop));
+    let result = runner.run(&histories(), |history| never_overbooked(&history, Some(patience)).map(drop));
     assert!(matches!(result, Err(TestError::Fail(..))), "{result:?}");
 }
