@@ -1,6 +1,6 @@
 # Every command anyone needs. Each target is one small script in tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down test test-unit test-api test-cluster lint generate bench
+.PHONY: help demo down test test-unit test-api test-cluster lint generate bench fuzz
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,3 +31,6 @@ generate: ## Write the CRDs and all that is derived from them or from the roles
 
 bench: ## Measure against a floor taken in the same run
 	@tests/bench.sh
+
+fuzz: ## Fuzz expressions, policies and admission reviews, ten minutes each
+	@tests/fuzz.sh 600

@@ -25,7 +25,7 @@ check_each_crate() {
   local manifest name
   for manifest in $(git ls-files '*Cargo.toml'); do
     name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$manifest" | head -n 1)
-    [[ -n $name ]] || continue # the workspace itself
+    [[ -n $name && $manifest != tests/fuzz/* ]] || continue # the workspace itself, and the one of its own
     echo "checking $name alone"
     cargo check --quiet --locked -p "$name" || return 1
   done
@@ -41,6 +41,7 @@ begin cargo-deny-install tests/tools.sh cargo-deny
 begin tools tests/tools.sh cluster --rung3
 
 check fmt "formatting of the Rust code" cargo fmt --all --check
+check fmt-fuzz "formatting of the fuzz targets" cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 check shell "shell scripts" check_shell
 check go "Go code of the embedded cluster" check_go
 check walls "walls between the crates" tests/walls.sh

@@ -56,6 +56,7 @@ rung_unit() {
     cargo test --locked -p tetrarch-tests --lib -- "${filter[@]}"
   [[ -z ${TEST_FILTER:-} ]] || return 0
   suite unit unit-charts "rung 1: rendered charts" tests/charts.sh
+  suite unit unit-fuzz "rung 0: a short fuzzing of expressions, policies and admission reviews" tests/fuzz.sh 20
   suite unit unit-go "rung 0: the embedded cluster's own tests" go_tests
 }
 

@@ -1,24 +1,26 @@
 #!/usr/bin/env bash
-# tools.sh cargo-deny: prints where cargo-deny is, installing it into the cache when it is missing.
+# tools.sh cargo-deny|cargo-fuzz: prints where that program is, installing it into the cache when it is missing.
 # tools.sh cluster [--rung3]: puts helm, kubectl, nats-server and, without --rung3, what belongs to a node into
 # .state/tools and prints that directory.
 # shellcheck source=tests/steps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
 deny_version=0.20.2
+fuzz_version=0.13.1
 
-cargo_deny() {
-  local dir=$cache/cargo-deny-$deny_version
-  if [[ ! -x $dir/bin/cargo-deny ]]; then
+# cargo_tool NAME VERSION: prints where a program of cargo is.
+cargo_tool() {
+  local dir=$cache/$1-$2
+  if [[ ! -x $dir/bin/$1 ]]; then
     mkdir -p "$cache"
     # A lock, so that two callers do not build it twice; cargo itself replaces half an installation.
     exec 9>"$dir.lock"
     flock 9
-    [[ -x $dir/bin/cargo-deny ]] ||
-      CARGO_TARGET_DIR=$dir/target cargo install --locked --quiet --root "$dir" --version "$deny_version" cargo-deny >&2
+    [[ -x $dir/bin/$1 ]] ||
+      CARGO_TARGET_DIR=$dir/target cargo install --locked --quiet --root "$dir" --version "$2" "$1" >&2
     rm -rf "$dir/target"
   fi
-  echo "$dir/bin/cargo-deny"
+  echo "$dir/bin/$1"
 }
 
 cluster_tools() {
@@ -30,7 +32,8 @@ cluster_tools() {
 }
 
 case ${1:-} in
-cargo-deny) cargo_deny ;;
+cargo-deny) cargo_tool cargo-deny "$deny_version" ;;
+cargo-fuzz) cargo_tool cargo-fuzz "$fuzz_version" ;;
 cluster) cluster_tools "${@:2}" ;;
-*) fail "usage: tools.sh cargo-deny|cluster [--rung3]" ;;
+*) fail "usage: tools.sh cargo-deny|cargo-fuzz|cluster [--rung3]" ;;
 esac
