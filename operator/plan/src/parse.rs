@@ -1,10 +1,12 @@
 //! From what users write to the domain types: all violations at once, each with its field and the remedy.
 
 pub mod agent_pool;
+pub mod demand;
 pub mod domain;
 pub mod orchestrator;
 pub mod overlay;
 pub mod policy;
+pub mod quota;
 pub mod signature;
 pub mod supervisor;
 pub mod workflow;

@@ -1,10 +1,10 @@
 //! What is written on an object about its approval: which generation is held and by what, and who has approved which.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
-use tetrarch_core::policy::{Level, Origin};
+use tetrarch_core::policy::{Layer, Level, Origin};
 use tetrarch_crds::shared::Approved;
 
 use super::finding::Finding;
@@ -38,8 +38,28 @@ pub struct HeldBy {
 }
 
 impl HeldBy {
+    /// What stands for the policies when a mark names none.
+    pub(super) fn default_of(domain: Option<String>) -> Self {
+        Self { level: Level::Domain, name: domain.unwrap_or_default(), policy: String::new() }
+    }
+
+    /// Whether the policy is one of this layer.
+    pub(super) fn is_of(&self, layer: &Layer) -> bool {
+        layer.owner.level == self.level && layer.owner.name == self.name
+    }
+
     fn of(origin: &Origin) -> Self {
         Self { level: origin.level(), name: origin.owner().name.clone(), policy: origin.policy().to_owned() }
+    }
+}
+
+/// Such as `policy "sign-off" of Domain "compliance"`.
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.policy.is_empty() {
+            write!(f, "policy {:?} of ", self.policy)?;
+        }
+        write!(f, "{} {:?}", self.level, self.name)
     }
 }
 

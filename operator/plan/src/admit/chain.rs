@@ -5,8 +5,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use tetrarch_core::policy::{Effective, Kind, Layer, Origin, Policy, Requirement, Subject, effective};
+use tetrarch_core::policy::{Effective, Kind, Layer, Policy, Requirement, Subject, effective};
 use tetrarch_crds::{policy as written, shared};
+
+use super::approval::HeldBy;
 
 /// What one object of the hierarchy declares, in the forms that decisions need.
 #[derive(Clone, Debug)]
@@ -98,9 +100,9 @@ impl Chain {
         computed
     }
 
-    /// Who may approve what a policy of this chain holds back.
-    pub fn approvers(&self, origin: impl Fn(&Layer) -> bool, policy: &str) -> Option<&[shared::Subject]> {
-        self.layers.iter().find(|declared| origin(&declared.layer))?.approvers(policy)
+    /// Who may approve what a policy of this chain holds back; none when it does not say.
+    pub fn approvers(&self, policy: &HeldBy) -> Option<&[shared::Subject]> {
+        self.layers.iter().find(|declared| policy.is_of(&declared.layer))?.approvers(&policy.policy)
     }
 
     fn compute(&self, subject: &Subject<'_>) -> Effective {
@@ -122,10 +124,5 @@ impl Chain {
 impl Declared {
     fn for_kind(&self, kind: Kind) -> &Layer {
         if kind == Kind::Pod { &self.for_pods } else { &self.layer }
-    }
-
-    /// Whether a value comes from here.
-    pub fn is_origin(&self, origin: &Origin) -> bool {
-        self.layer.owner == *origin.owner()
     }
 }

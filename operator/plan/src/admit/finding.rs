@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use tetrarch_core::policy::{Action, Origin};
+use tetrarch_core::policy::{Action, Level, Origin};
 
 use crate::violation::Violation;
 
@@ -112,6 +112,50 @@ impl Finding {
     }
 }
 
+/// What a policy says against a value.
+#[derive(Clone, Debug)]
+pub struct Against<'a> {
+    /// What kind of thing.
+    pub code: Code,
+    /// What follows from it.
+    pub action: Action,
+    /// The policy.
+    pub origin: Option<&'a Origin>,
+    /// What it says, such as `allows at most 50 agents`.
+    pub bound: String,
+    /// What would be admitted, such as `write 50 or less`.
+    pub remedy: String,
+    /// What whoever is responsible for the policy would have to do, such as `raise the limit`.
+    pub change: &'static str,
+}
+
+impl Finding {
+    /// What a policy says against the value of a field.
+    pub fn of_policy(field: &str, value: impl Into<String>, problem: String, against: Against<'_>) -> Self {
+        let remedy = match against.origin {
+            Some(origin) => format!("{}, or {}", against.remedy, appeal(origin.level(), against.change)),
+            None => against.remedy,
+        };
+        Self {
+            code: against.code,
+            action: against.action,
+            field: field.to_owned(),
+            value: Some(value.into()),
+            problem,
+            origin: against.origin.cloned(),
+            bound: Some(against.bound),
+            remedy,
+        }
+    }
+}
+
+fn appeal(level: Level, change: &str) -> String {
+    match level {
+        Level::Orchestrator | Level::Domain | Level::Supervisor => format!("ask the {level}'s admins to {change}"),
+        Level::AgentPool | Level::Workflow => format!("{change} in spec.policies"),
+    }
+}
+
 impl From<Violation> for Finding {
     fn from(violation: Violation) -> Self {
         Self::denied(Code::InvalidSpec, violation.path, violation.message, "")
@@ -144,7 +188,7 @@ pub fn message(findings: &[Finding]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tetrarch_core::policy::{Level, Owner};
+    use tetrarch_core::policy::Owner;
 
     use super::*;
 

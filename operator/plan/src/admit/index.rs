@@ -24,8 +24,8 @@ use crate::{
     settings::Settings,
 };
 
-pub use node::{DomainNode, OrchestratorNode, PoolNode, SupervisorNode, WorkflowNode};
-pub use space::Space;
+pub use node::{DomainNode, OrchestratorNode, PoolNode, SupervisorNode, WorkflowNode, document, owner};
+pub use space::{Space, supervisor_name};
 
 /// An object of the hierarchy.
 #[derive(Clone, Debug)]
@@ -153,6 +153,16 @@ impl Index {
     pub fn living_domains(&self, orchestrator: &str) -> impl ExactSizeIterator<Item = &str> {
         static NONE: BTreeSet<Arc<str>> = BTreeSet::new();
         self.children.get(orchestrator).map_or(&NONE, |children| &children.living).iter().map(AsRef::as_ref)
+    }
+
+    /// Whether a Domain is among them.
+    pub fn has_living_domain(&self, orchestrator: &str, domain: &str) -> bool {
+        self.children.get(orchestrator).is_some_and(|children| children.living.contains(domain))
+    }
+
+    /// The names of all Domains of an Orchestrator.
+    pub fn domains_of(&self, orchestrator: &str) -> impl Iterator<Item = &str> {
+        self.children.get(orchestrator).into_iter().flat_map(|children| &children.all).map(AsRef::as_ref)
     }
 
     fn apply_orchestrator(&mut self, object: Arc<Orchestrator>) {

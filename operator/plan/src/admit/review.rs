@@ -1,14 +1,16 @@
 //! What is reviewed: who writes which object, and what it was before.
 
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tetrarch_core::policy::Kind;
 use tetrarch_crds::{
     AgentPool, Domain, Orchestrator, Supervisor, Workflow,
+    policy::Policy,
     shared::{Subject, SubjectKind},
 };
-
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 /// What is done to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -46,7 +48,7 @@ pub struct User {
     /// The uid that the authenticator knows, for reviews of access.
     pub uid: Option<String>,
     /// What else the authenticator knows, for reviews of access.
-    pub extra: std::collections::BTreeMap<String, Vec<String>>,
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl User {
@@ -96,6 +98,46 @@ impl Manifest {
         }
     }
 
+    /// Reads the text of an object of the kind; the error says which field is wrong.
+    pub fn parse(kind: Kind, text: &str) -> Result<Self, serde_json::Error> {
+        fn typed<T: DeserializeOwned>(text: &str) -> Result<Box<T>, serde_json::Error> {
+            serde_json::from_str(text).map(Box::new)
+        }
+        match kind {
+            Kind::Orchestrator => typed(text).map(Self::Orchestrator),
+            Kind::Domain => typed(text).map(Self::Domain),
+            Kind::Supervisor => typed(text).map(Self::Supervisor),
+            Kind::AgentPool => typed(text).map(Self::AgentPool),
+            Kind::Workflow => typed(text).map(Self::Workflow),
+            Kind::Pod => typed(text).map(Self::Pod),
+        }
+    }
+
+    /// Its policies.
+    pub fn policies(&self) -> &[Policy] {
+        match self {
+            Self::Orchestrator(object) => &object.spec.policies,
+            Self::Domain(object) => &object.spec.policies,
+            Self::Supervisor(object) => &object.spec.policies,
+            Self::AgentPool(object) => &object.spec.policies,
+            Self::Workflow(object) => &object.spec.policies,
+            Self::Pod(_) => &[],
+        }
+    }
+
+    /// Whether the spec is the same as that of another object.
+    pub fn has_spec_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Orchestrator(a), Self::Orchestrator(b)) => a.spec == b.spec,
+            (Self::Domain(a), Self::Domain(b)) => a.spec == b.spec,
+            (Self::Supervisor(a), Self::Supervisor(b)) => a.spec == b.spec,
+            (Self::AgentPool(a), Self::AgentPool(b)) => a.spec == b.spec,
+            (Self::Workflow(a), Self::Workflow(b)) => a.spec == b.spec,
+            (Self::Pod(a), Self::Pod(b)) => a.spec == b.spec,
+            _ => false,
+        }
+    }
+
     /// Its metadata.
     pub fn metadata(&self) -> &ObjectMeta {
         match self {
@@ -109,20 +151,35 @@ impl Manifest {
     }
 }
 
-/// An object in a request: as it was sent, and as a typed value.
+/// An object in a request: typed, and as JSON for those who ask for that.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// As it was sent; expressions read it.
-    pub document: Value,
-    /// Typed, or why it cannot be.
-    pub manifest: Result<Manifest, String>,
+    text: Box<str>,
+    document: OnceLock<Value>,
+    manifest: Result<Manifest, String>,
 }
 
 impl Written {
+    /// Reads the text of an object of the kind.
+    pub fn parse(kind: Kind, text: &str) -> Self {
+        let manifest = Manifest::parse(kind, text).map_err(|error| error.to_string());
+        Self { text: text.into(), document: OnceLock::new(), manifest }
+    }
+
     /// Reads an object of the kind.
     pub fn read(kind: Kind, document: Value) -> Self {
         let manifest = Manifest::read(kind, &document).map_err(|error| error.to_string());
-        Self { document, manifest }
+        Self { text: Box::default(), document: OnceLock::from(document), manifest }
+    }
+
+    /// The object as it was sent; expressions read it.
+    pub fn document(&self) -> &Value {
+        self.document.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
+    }
+
+    /// The typed object, or why it is none.
+    pub fn manifest(&self) -> Result<&Manifest, &str> {
+        self.manifest.as_ref().map_err(String::as_str)
     }
 }
 
@@ -140,6 +197,8 @@ pub enum Target {
     Scale {
         /// Wanted number of replicas.
         replicas: i32,
+        /// `metadata.resourceVersion` of the object that is scaled, when it is known.
+        version: Option<String>,
     },
 }
 
@@ -162,4 +221,22 @@ pub struct Review {
     pub is_patch: bool,
     /// Whether nothing will be stored.
     pub dry_run: bool,
+}
+
+impl Review {
+    /// What the object will be.
+    pub fn new_object(&self) -> Option<&Written> {
+        match &self.target {
+            Target::Whole { new, .. } => new.as_deref(),
+            Target::Scale { .. } => None,
+        }
+    }
+
+    /// What the object is, when it can be read.
+    pub fn old_manifest(&self) -> Option<&Manifest> {
+        match &self.target {
+            Target::Whole { old, .. } => old.as_deref()?.manifest().ok(),
+            Target::Scale { .. } => None,
+        }
+    }
 }

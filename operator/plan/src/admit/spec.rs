@@ -11,7 +11,7 @@ use crate::{
 
 /// Everything that is wrong with the spec, apart from its policies.
 pub fn violations(kind: Kind, written: &Written) -> Vec<Violation> {
-    let found = match &written.manifest {
+    let found = match written.manifest() {
         Ok(Manifest::Orchestrator(object)) => orchestrator(object),
         Ok(Manifest::Domain(object)) => parse::domain::domain(object).map(drop),
         Ok(Manifest::Supervisor(object)) => parse::supervisor::supervisor(object).map(drop),
@@ -32,6 +32,7 @@ pub fn violations(kind: Kind, written: &Written) -> Vec<Violation> {
 fn orchestrator(object: &Orchestrator) -> Result<(), Vec<Violation>> {
     let mut violations = Violations::default();
     parse::object_name(object, &mut violations);
+    parse::quota::quota("spec.capacity", object.spec.capacity.as_ref(), &mut violations);
     parse::signature::check_keys("spec.signingKeys", &object.spec.signing_keys, &mut violations);
     let mut found = violations.into_found();
     found.extend(parse::orchestrator::priority_classes(&object.spec).err().unwrap_or_default());

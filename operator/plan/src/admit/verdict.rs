@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tetrarch_core::{capacity::Claim, policy::Kind};
 
-use super::finding::Finding;
+use super::finding::{Code, Finding};
 
 /// The decision about a write. It is let through when nothing denies it, every check is answered with yes, and the booking
 /// is made.
@@ -30,6 +30,18 @@ impl Verdict {
     /// Whether nothing in here refuses the write.
     pub fn is_allowed(&self) -> bool {
         self.denials.is_empty()
+    }
+
+    /// Whether it is refused only for what is wrong with the object in itself.
+    pub fn is_invalid(&self) -> bool {
+        let own = |finding: &Finding| matches!(finding.code, Code::InvalidSpec | Code::Contradiction);
+        !self.denials.is_empty() && self.denials.iter().all(own)
+    }
+
+    /// What the writer is told although the object is stored: why it is held, and the warnings.
+    pub fn notices(&self) -> impl Iterator<Item = String> {
+        let held = self.held.iter().map(|finding| format!("held for an approval: {finding}"));
+        held.chain(self.warnings.iter().map(Finding::to_string))
     }
 
     /// The verdict of one that is refused.

@@ -11,7 +11,7 @@ use tetrarch_crds::{
 
 use crate::{
     duration,
-    parse::{at_least, name, object_name, overlay},
+    parse::{at_least, demand, name, object_name, overlay},
     quantity,
     violation::{Violation, Violations},
 };
@@ -83,6 +83,7 @@ pub fn pool(object: &AgentPool) -> Result<Pool, Vec<Violation>> {
     };
     let drain = violations.check("spec.drain.timeout", duration::parse_up_to_an_hour(&spec.drain.timeout.0));
     let port = port(&spec.agent, &mut violations);
+    demand::budget("spec.budget", &spec.budget, &mut violations);
     if let Some(resources) = &spec.agent.resources {
         quantity::check_resources("spec.agent.resources", resources, &mut violations);
     }

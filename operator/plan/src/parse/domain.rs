@@ -8,7 +8,6 @@ use tetrarch_crds::{
 
 use crate::{
     parse::object_name,
-    quantity,
     violation::{Violation, Violations},
 };
 
@@ -38,13 +37,7 @@ pub fn domain(object: &Domain) -> Result<Parsed, Vec<Violation>> {
         cpu: quota.cpu.as_ref().map(|q| q.0.clone()),
         memory: quota.memory.as_ref().map(|q| q.0.clone()),
     });
-    if let Some(quota) = &quota {
-        for (path, written) in [("spec.quota.cpu", &quota.cpu), ("spec.quota.memory", &quota.memory)] {
-            if let Some(written) = written {
-                violations.check(path, quantity::check(written));
-            }
-        }
-    }
+    super::quota::quota("spec.quota", object.spec.quota.as_ref(), &mut violations);
     check_subjects("spec.members.admins", &object.spec.members.admins, &mut violations);
     check_subjects("spec.members.approvers", &object.spec.members.approvers, &mut violations);
     check_subjects("spec.members.viewers", &object.spec.members.viewers, &mut violations);

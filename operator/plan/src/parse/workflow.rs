@@ -2,6 +2,8 @@
 
 mod steps;
 
+pub use steps::{TASK_TIMEOUT, tasks};
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -88,7 +90,7 @@ fn optional_duration(
 
 /// What the tasks ask for, each with the path of its field.
 pub fn selectors(object: &Workflow) -> Vec<(String, AgentSelector)> {
-    steps::tasks(&object.spec.steps)
+    tasks(&object.spec.steps)
         .filter_map(|(path, task)| {
             let (field, selector) = match (&task.agent.pool, &task.agent.capability) {
                 (Some(pool), None) => ("pool", AgentSelector::Pool(pool.parse().ok()?)),

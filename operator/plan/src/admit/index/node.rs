@@ -34,6 +34,7 @@ pub fn owner(level: Level, object: &impl ResourceExt) -> Owner {
 pub struct OrchestratorNode {
     object: Arc<Orchestrator>,
     declared: Arc<Declared>,
+    chain: Arc<Chain>,
     keys: Arc<BTreeMap<String, PublicKey>>,
 }
 
@@ -52,7 +53,8 @@ impl OrchestratorNode {
         let keys = object.spec.signing_keys.iter();
         let keys = keys.filter_map(|key| Some((key.name.clone(), PublicKey::from_pem(&key.public_key).ok()?)));
         let keys = Arc::new(keys.collect());
-        Self { object, declared, keys }
+        let chain = Arc::new(Chain::new([Arc::clone(&declared)]));
+        Self { object, declared, chain, keys }
     }
 
     /// The object.
@@ -63,6 +65,11 @@ impl OrchestratorNode {
     /// What it declares.
     pub fn declared(&self) -> &Arc<Declared> {
         &self.declared
+    }
+
+    /// Its policies.
+    pub fn chain(&self) -> &Arc<Chain> {
+        &self.chain
     }
 
     /// The keys that images can be signed with.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Longest time of one attempt when a task does not say.
-const TASK_TIMEOUT: Duration = Duration::from_mins(1);
+pub const TASK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// All steps, or none when one could not be read.
 pub fn steps(steps: &[written::Step], violations: &mut Violations) -> Option<Vec<Step>> {

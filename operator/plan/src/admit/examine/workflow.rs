@@ -1,0 +1,61 @@
+//! Priority and timeouts of a Workflow.
+
+use std::time::Duration;
+
+use tetrarch_core::policy::{Allowance, Limit};
+use tetrarch_crds::{OrchestratorSpec, Workflow, orchestrator::default_priority_classes, shared::Priority};
+
+use super::{Standard, check_limit, check_name, is};
+use crate::{
+    admit::finding::Finding,
+    duration,
+    parse::{
+        orchestrator::class,
+        workflow::{TASK_TIMEOUT, tasks},
+    },
+};
+
+/// Notes a priority that is not allowed, and every timeout that is too long.
+pub(super) fn examine(object: &Workflow, standard: &Standard<'_>, found: &mut Vec<Finding>) {
+    let (spec, effective) = (&object.spec, standard.effective);
+    let priority = class(spec.priority).as_str();
+    check_name(Allowance::Priorities, priority, "spec.priority", format!("is {priority}"), effective, found);
+    let written = spec.timeout.as_ref().and_then(|text| duration::parse(&text.0).ok());
+    match written.or_else(|| default_timeout(spec.priority, standard.orchestrator)) {
+        Some(timeout) if written.is_some() => {
+            check_limit(Limit::RunTimeout, millis(timeout), "spec.timeout", is, effective, found);
+        }
+        Some(timeout) => {
+            let problem = |value| format!("is left out, so that a run of priority {priority} may take {value}");
+            check_limit(Limit::RunTimeout, millis(timeout), "spec.timeout", problem, effective, found);
+        }
+        None => {}
+    }
+    if effective.exceeded(Limit::TaskTimeout, u64::MAX).is_none() {
+        return;
+    }
+    for (path, task) in tasks(&spec.steps) {
+        let field = format!("{path}.timeout");
+        match task.timeout.as_ref().map(|text| duration::parse(&text.0)) {
+            Some(Ok(timeout)) => check_limit(Limit::TaskTimeout, millis(timeout), &field, is, effective, found),
+            None => {
+                let problem = |value| format!("is left out, which means {value}");
+                check_limit(Limit::TaskTimeout, millis(TASK_TIMEOUT), &field, problem, effective, found);
+            }
+            // Told as an invalid spec.
+            Some(Err(_)) => {}
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The timeout of runs of a class.
+fn default_timeout(priority: Priority, orchestrator: Option<&OrchestratorSpec>) -> Option<Duration> {
+    let written =
+        orchestrator.and_then(|spec| spec.priority_classes.iter().find(|class| class.name == priority).cloned());
+    let class = written.or_else(|| default_priority_classes().into_iter().find(|class| class.name == priority))?;
+    duration::parse(&class.timeout.0).ok()
+}
