@@ -1,4 +1,5 @@
-//! The pure domain of Tetrarch: what an id is, what a workflow means, which pool a task goes to.
+//! The pure domain of Tetrarch: what an id is, what a workflow means, which pool a task goes to, what a policy allows, what
+//! a level has left.
 //!
 //! Nothing in here knows Kubernetes or the bus, and nothing reads a clock, the environment or random numbers:
 //! time is an argument. That makes every decision replayable from its journal.

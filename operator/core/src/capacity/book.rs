@@ -1,10 +1,11 @@
 //! Books a claim: at every level there is room, or nothing changes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
 use super::{
-    Amounts, Declared, Escalation, Key, Ledger, Refusal, Resource, Shortage,
-    index::{self, Index},
+    Amounts, Declared, Escalation, Key, Ledger, Refusal, Resource, Shortage, index,
     ledger::{Entry, MAX_ESCALATIONS, Pending, WhenExceeded},
     settle::end_of_claim,
 };
@@ -169,7 +170,7 @@ fn refusal(ledger: &Ledger, object: &Key, path: &[Before], sums: &[Amounts]) -> 
             if is <= bound || !is_worse {
                 return None;
             }
-            let unsettled = is.saturating_sub(settled(ledger, &before.key, resource));
+            let unsettled = is.saturating_sub(settled(ledger, &before.key).get(resource));
             let shortage = if before.key == *object {
                 let largest = largest(ledger, object, resource);
                 Shortage::BelowBooked { object: object.clone(), resource, bound, booked: is, largest, unsettled }
@@ -190,13 +191,34 @@ fn refusal(ledger: &Ledger, object: &Key, path: &[Before], sums: &[Amounts]) -> 
     })
 }
 
-/// What the children of a node would ask for if nothing were pending.
-fn settled(ledger: &Ledger, key: &Key, resource: Resource) -> u64 {
-    let only_committed = ledger.entries.iter().filter_map(|(key, entry)| {
-        let committed = entry.committed.clone()?;
-        Some((key.clone(), Entry { committed: Some(committed), claims: Vec::new() }))
-    });
-    Index::of(&only_committed.collect()).sum(key).get(resource)
+/// What the children of a node would ask for if nothing were pending. Only what is above a claim can differ.
+fn settled(ledger: &Ledger, key: &Key) -> Amounts {
+    let mut below: BTreeMap<&Key, BTreeSet<&Key>> = BTreeMap::new();
+    let mut pending: Vec<&Key> =
+        ledger.entries.iter().filter(|(_, entry)| !entry.claims.is_empty()).map(|(key, _)| key).collect();
+    while let Some(child) = pending.pop() {
+        for (parent, _) in ledger.index.asked(child) {
+            if below.entry(parent).or_default().insert(child) {
+                pending.push(parent);
+            }
+        }
+    }
+    settled_below(ledger, key, &below)
+}
+
+fn settled_below(ledger: &Ledger, key: &Key, below: &BTreeMap<&Key, BTreeSet<&Key>>) -> Amounts {
+    let mut sum = ledger.children(key);
+    for child in below.get(key).into_iter().flatten() {
+        let asked = ledger.index.asked(child).iter().filter(|(parent, _)| parent == key);
+        sum = asked.fold(sum, |sum, (_, amounts)| sum.minus(*amounts));
+        let committed = ledger.entries.get(*child).and_then(|entry| entry.committed.as_ref());
+        if let Some(committed) = committed
+            && index::parent(&ledger.entries, child, &committed.declared) == Some(key)
+        {
+            sum = sum.plus(committed.declared.demand(settled_below(ledger, child, below)));
+        }
+    }
+    sum
 }
 
 fn largest(ledger: &Ledger, key: &Key, resource: Resource) -> Vec<(Key, u64)> {

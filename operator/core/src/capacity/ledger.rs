@@ -133,6 +133,8 @@ pub struct Ledger {
     pub(super) entries: BTreeMap<Key, Entry>,
     pub(super) escalations: Vec<Escalation>,
     pub(super) index: Index,
+    /// Whether what is derived waits for the end of many changes.
+    is_in_bulk: bool,
 }
 
 /// Equal when they say the same; what is derived does not count.
@@ -180,6 +182,23 @@ impl Ledger {
         self.index.sum(key)
     }
 
+    /// A ledger with these entries.
+    pub(super) fn of(entries: BTreeMap<Key, Entry>, escalations: Vec<Escalation>) -> Self {
+        let index = Index::of(&entries);
+        Self { entries, escalations, index, is_in_bulk: false }
+    }
+
+    /// Does many changes and derives what follows from them once. Says whether anything changed.
+    pub(super) fn in_bulk(&mut self, changes: impl FnOnce(&mut Self) -> bool) -> bool {
+        self.is_in_bulk = true;
+        let is_changed = changes(self);
+        self.is_in_bulk = false;
+        if is_changed {
+            self.index = Index::of(&self.entries);
+        }
+        is_changed
+    }
+
     /// Changes an entry and everything that is derived from it. An entry that is left empty is removed.
     /// Says whether anything changed.
     pub(super) fn change(&mut self, key: &Key, change: impl FnOnce(&mut Entry)) -> bool {
@@ -188,6 +207,10 @@ impl Ledger {
         change(&mut after);
         if before.as_ref().map_or(after.is_empty(), |before| *before == after) {
             return false;
+        }
+        if self.is_in_bulk {
+            self.put(key, after);
+            return true;
         }
         // A node that comes or goes may be the parent of others.
         let is_structural = before.is_none() != after.is_empty();

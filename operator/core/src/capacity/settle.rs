@@ -29,17 +29,19 @@ pub struct Observed {
 /// unless its creation is still pending; and what was claimed so long ago that it would be among them ends. Says whether the
 /// ledger changed.
 pub fn settle(ledger: &mut Ledger, objects: impl IntoIterator<Item = Observed>, as_of: Timestamp) -> bool {
-    let mut unseen: BTreeSet<Key> = ledger.entries.keys().cloned().collect();
-    let mut is_changed = false;
-    for object in objects {
-        let key = object.key.clone();
-        unseen.remove(&key);
-        is_changed |= look_up(ledger, &key, Some(object), as_of);
-    }
-    for key in unseen {
-        is_changed |= look_up(ledger, &key, None, as_of);
-    }
-    is_changed
+    ledger.in_bulk(|ledger| {
+        let mut unseen: BTreeSet<Key> = ledger.entries.keys().cloned().collect();
+        let mut is_changed = false;
+        for object in objects {
+            let key = object.key.clone();
+            unseen.remove(&key);
+            is_changed |= look_up(ledger, &key, Some(object), as_of);
+        }
+        for key in unseen {
+            is_changed |= look_up(ledger, &key, None, as_of);
+        }
+        is_changed
+    })
 }
 
 /// Objects with claims that nobody can store any more, but may have been stored without being seen. Each is to be read

@@ -154,6 +154,24 @@ fn the_largest_children_are_named_with_what_is_pending() {
 }
 
 #[test]
+fn what_is_pending_far_below_is_told_at_the_top() {
+    let mut ledger = settled();
+    settle_one(&mut ledger, domain("e", Quota::default()));
+    book(&mut ledger, create(pool("e", "none", "q", 40)), at(1)).unwrap();
+    let refusal = book(&mut ledger, create(domain("f", gives(20, WhenExceeded::Refuse))), at(2)).unwrap_err();
+    let expected = Shortage::NoRoom {
+        object: Key::domain("f"),
+        level: Key::orchestrator("acme"),
+        resource: Resource::Agents,
+        wanted: 20,
+        free: 10,
+        bound: 100,
+        unsettled: 40,
+    };
+    assert_eq!(refusal.shortage(), &expected);
+}
+
+#[test]
 fn while_an_update_is_open_demand_is_the_larger_and_supply_the_smaller() {
     let mut ledger = settled();
     // The pool shrinks and the Supervisor grows; neither counts before it is seen.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
     Amounts, Declared, Escalation, Key, Ledger, Quota, Resource, WhenExceeded,
-    index::Index,
     ledger::{Committed, Entry, Pending},
 };
 
@@ -124,9 +123,7 @@ impl<'de> Deserialize<'de> for Ledger {
                 is_settled: stored.settled,
             })
         });
-        let escalations = escalations.collect::<Result<_, D::Error>>()?;
-        let index = Index::of(&entries);
-        Ok(Self { entries, escalations, index })
+        Ok(Self::of(entries, escalations.collect::<Result<_, D::Error>>()?))
     }
 }
 
