@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod policy;
+
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
@@ -62,6 +64,8 @@ pub enum Command {
     /// Cancel a run
     #[command(after_help = EXIT_CODES)]
     Cancel(Cancel),
+    /// Test, explain, compare and check policies; approve what they hold back
+    Policy(policy::Policy),
     /// Print the versions of this program and of the operator
     Version(Version),
 }

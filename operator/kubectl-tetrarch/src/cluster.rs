@@ -7,9 +7,11 @@ use kube::{
     Api, Client, Config, Resource, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
     config::{KubeConfigOptions, Kubeconfig},
+    core::{ApiResource, DynamicObject},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tetrarch_core::policy::Kind;
 use tetrarch_crds::Workflow;
 
 use crate::{
@@ -115,10 +117,61 @@ impl Cluster {
         })
     }
 
+    /// An object of any of our kinds, in the cluster's namespace if the kind has one.
+    pub async fn get_any(&self, kind: Kind, name: &str) -> Result<DynamicObject, Error> {
+        let resource = resource(kind);
+        let asked = self.asked_any("read", &resource, kind, name);
+        self.any(kind, &resource).get(name).await.map_err(|error| asked.explain(&error))
+    }
+
+    /// Sets annotations of an object, unless it has changed since it was read.
+    pub async fn annotate_any(
+        &self,
+        kind: Kind,
+        object: &DynamicObject,
+        annotations: &Value,
+    ) -> Result<DynamicObject, Error> {
+        let (resource, name) = (resource(kind), object.name_any());
+        let patch =
+            serde_json::json!({"metadata": {"annotations": annotations, "resourceVersion": object.resource_version()}});
+        let params = PatchParams { field_manager: Some("kubectl-tetrarch".to_owned()), ..PatchParams::default() };
+        let patched = self.any(kind, &resource).patch(&name, &params, &Patch::Merge(patch)).await;
+        patched.map_err(|error| match &error {
+            kube::Error::Api(status) if status.code == 409 => Error::Request(format!(
+                "the {kind} {name:?} changed in this moment: nothing was written, look at it again"
+            )),
+            other => self.asked_any("change", &resource, kind, &name).explain(other),
+        })
+    }
+
+    fn any(&self, kind: Kind, resource: &ApiResource) -> Api<DynamicObject> {
+        if is_cluster_wide(kind) {
+            Api::all_with(self.client.clone(), resource)
+        } else {
+            Api::namespaced_with(self.client.clone(), &self.namespace, resource)
+        }
+    }
+
+    fn asked_any<'a>(&'a self, verb: &'a str, resource: &'a ApiResource, kind: Kind, name: &'a str) -> Asked<'a> {
+        let namespace = (!is_cluster_wide(kind)).then_some(self.namespace.as_str());
+        Asked { verb, resource: &resource.plural, name: Some(name), namespace }
+    }
+
     /// What to say when a Workflow cannot be had.
     pub fn asked<'a>(&'a self, verb: &'a str, name: &'a str) -> Asked<'a> {
         Asked { verb, resource: "workflows", name: Some(name), namespace: Some(&self.namespace) }
     }
+}
+
+/// Whether objects of the kind have no namespace.
+pub const fn is_cluster_wide(kind: Kind) -> bool {
+    matches!(kind, Kind::Orchestrator | Kind::Domain)
+}
+
+fn resource(kind: Kind) -> ApiResource {
+    let plural = format!("{}s", kind.as_str().to_lowercase());
+    let (group, version) = (tetrarch_crds::GROUP.to_owned(), tetrarch_crds::VERSION.to_owned());
+    ApiResource { api_version: format!("{group}/{version}"), group, version, kind: kind.as_str().to_owned(), plural }
 }
 
 fn sorted<K: Resource>(mut items: Vec<K>) -> Vec<K> {

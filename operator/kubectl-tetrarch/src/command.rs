@@ -2,12 +2,18 @@
 
 pub mod ask;
 pub mod follow;
+pub mod policy;
 pub mod show;
 pub mod version;
 
 use serde::Serialize;
 
 use crate::{args::Format, failure::Error};
+
+/// A value as YAML, or else as JSON.
+pub fn serialized<T: Serialize>(value: &T, as_yaml: bool) -> Result<String, Error> {
+    formatted(value, if as_yaml { Format::Yaml } else { Format::Json })
+}
 
 /// A value as JSON or YAML.
 pub fn formatted<T: Serialize>(value: &T, format: Format) -> Result<String, Error> {

@@ -11,6 +11,8 @@ pub enum Exit {
     Success,
     /// The run, or the command, failed.
     Failure,
+    /// What was given cannot be read.
+    Unreadable,
     /// The run was cancelled.
     Cancelled,
     /// It is not known how the run ended.
@@ -38,6 +40,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Success => 0,
             Exit::Failure => 1,
+            Exit::Unreadable => 2,
             Exit::Cancelled => 3,
             Exit::OutcomeUnknown => 4,
             Exit::Timeout => 5,

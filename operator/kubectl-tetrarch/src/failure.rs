@@ -2,7 +2,7 @@
 
 use kube::core::Status;
 
-use crate::exit::Exit;
+use crate::{exit::Exit, manifest::Problem};
 
 /// Why a command could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,12 @@ pub enum Error {
     /// The request makes no sense for the object as it is.
     #[error("{0}")]
     Request(String),
+    /// What was given holds nothing to do.
+    #[error("{0}")]
+    Unreadable(String),
+    /// Files that were given are wrong.
+    #[error("{}", lines(.0))]
+    Files(Vec<Problem>),
     /// The time was up.
     #[error("{0}")]
     Timeout(String),
@@ -38,8 +44,19 @@ impl Error {
         match self {
             Self::Kubeconfig(_) | Self::Cluster(_) => Exit::Unreachable,
             Self::Timeout(_) => Exit::Timeout,
+            Self::Files(_) | Self::Unreadable(_) => Exit::Unreadable,
             Self::Pod(_) | Self::Request(_) | Self::Write(_) | Self::Format(_) => Exit::Failure,
         }
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n       ")
+}
+
+impl From<Vec<Problem>> for Error {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Files(problems)
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Command},
-    command::{ask, follow, show, version},
+    command::{ask, follow, policy, show, version},
     exit::Exit,
     failure::Error,
 };
@@ -14,8 +14,11 @@ use crate::{
 mod args;
 mod cluster;
 mod command;
+mod compliance;
 mod exit;
 mod failure;
+mod inventory;
+mod manifest;
 mod pod;
 mod request;
 mod screen;
@@ -42,6 +45,9 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
     if let Command::Version(asked) = &args.command {
         return version::version(&args.access, asked).await;
     }
+    if let Command::Policy(asked) = &args.command {
+        return policy::policy(&args.access, asked).await;
+    }
     let cluster = cluster::connect(&args.access).await?;
     match &args.command {
         Command::Tree(asked) => show::tree(&cluster, asked).await,
@@ -50,6 +56,7 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
         Command::Run(asked) => ask::run(&cluster, asked).await,
         Command::Watch(asked) => follow::watch(&cluster, asked).await,
         Command::Cancel(asked) => ask::cancel(&cluster, asked).await,
+        Command::Policy(asked) => policy::policy(&args.access, asked).await,
         Command::Version(asked) => version::version(&args.access, asked).await,
     }
 }

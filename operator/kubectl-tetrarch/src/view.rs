@@ -2,6 +2,7 @@
 
 pub mod hierarchy;
 pub mod list;
+pub mod policy;
 pub mod run;
 pub mod style;
 pub mod table;

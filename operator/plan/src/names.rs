@@ -42,6 +42,10 @@ pub const ANNOTATION_CANCEL: &str = "tetrarch.dev/cancel";
 pub const ANNOTATION_APPROVE: &str = "tetrarch.dev/approve";
 /// Annotation with the reason of the approval.
 pub const ANNOTATION_APPROVE_REASON: &str = "tetrarch.dev/approve-reason";
+/// Annotation by which an approver says no to a generation of an object that is held; its value is that generation.
+pub const ANNOTATION_REJECT: &str = "tetrarch.dev/reject";
+/// Annotation with the reason of the rejection.
+pub const ANNOTATION_REJECT_REASON: &str = "tetrarch.dev/reject-reason";
 /// Annotation with the latest approval; only the webhook writes it.
 pub const ANNOTATION_APPROVAL: &str = "tetrarch.dev/approval";
 /// Annotation with the generation that is held and the policies that hold it; only the webhook writes it.

@@ -4,6 +4,7 @@
 //! a real API server the same.
 
 mod expand;
+mod judge;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use expand::{Change, Operation, expand, merge_patch};
+pub use judge::judge;
 
 /// `apiVersion` of a test file. It is no object of the cluster.
 pub const API_VERSION: &str = "cli.tetrarch.dev/v1alpha1";

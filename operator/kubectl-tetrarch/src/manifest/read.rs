@@ -72,12 +72,16 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Pr
     if depth == 0 {
         return Err(Problem::of_file(path, format!("is nested more than {MAX_DEPTH} folders deep: name it itself")));
     }
-    let mut inside: Vec<PathBuf> =
-        fs::read_dir(path).map_err(unreadable)?.map(|entry| Ok(entry?.path())).collect::<Result<_, _>>().map_err(unreadable)?;
+    let mut inside: Vec<PathBuf> = fs::read_dir(path)
+        .map_err(unreadable)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
     inside.sort();
     for entry in inside {
         let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let manifest = entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+        let manifest =
+            entry.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
         if !hidden && (manifest || entry.is_dir()) {
             collect(&entry, depth - 1, files)?;
         }
@@ -126,7 +130,8 @@ fn pieces(text: &str) -> Vec<(usize, String)> {
 /// Lines above the one where a field stands: each key is looked for below the one before, elements of lists by their dashes.
 fn locate(text: &str, path: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
-    let mut at = lines.iter().position(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')).unwrap_or(0);
+    let mut at =
+        lines.iter().position(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')).unwrap_or(0);
     for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
         let found = match step.strip_suffix(']').and_then(|index| index.parse::<usize>().ok()) {
             Some(index) => element(&lines, at, index),
@@ -185,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_list_is_what_it_holds() {
-        let documents = split(Path::new("a.json"), r#"{"kind": "List", "items": [{"kind": "A"}, {"kind": "B"}]}"#).unwrap();
+        let documents =
+            split(Path::new("a.json"), r#"{"kind": "List", "items": [{"kind": "A"}, {"kind": "B"}]}"#).unwrap();
         assert_eq!(documents.iter().map(Document::kind).collect::<Vec<_>>(), ["A", "B"]);
     }
 

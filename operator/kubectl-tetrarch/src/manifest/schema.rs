@@ -16,7 +16,10 @@ static SCHEMAS: LazyLock<BTreeMap<String, JSONSchemaProps>> = LazyLock::new(|| {
         version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.clone())
     };
     let definitions = tetrarch_crds::schema::definitions();
-    definitions.iter().filter_map(|found| Some((found.spec.names.kind.clone(), found.spec.versions.iter().find_map(schema)?))).collect()
+    definitions
+        .iter()
+        .filter_map(|found| Some((found.spec.names.kind.clone(), found.spec.versions.iter().find_map(schema)?)))
+        .collect()
 });
 
 /// Fills in the defaults; the fields that do not fit the schema of the kind. Other kinds than our own always fit.
@@ -67,14 +70,11 @@ fn check(value: &mut Value, schema: &JSONSchemaProps, path: &str, misfits: &mut 
         let known: Vec<&str> = values.iter().filter_map(|known| known.0.as_str()).collect();
         wrong(format!("is {}: write one of {}", brief(value), known.join(", ")));
     }
-    for (bound, word, outside) in [
-        (schema.minimum, "at least", |number: f64, bound: f64| number < bound),
-        (schema.maximum, "at most", |number: f64, bound: f64| number > bound),
-    ] {
-        if let (Some(number), Some(bound)) = (value.as_f64(), bound)
-            && outside(number, bound)
-        {
-            wrong(format!("is {value}: write {word} {bound}"));
+    if let Some(number) = value.as_f64() {
+        let too_small = schema.minimum.filter(|least| number < *least).map(|least| format!("at least {least}"));
+        let too_large = schema.maximum.filter(|most| number > *most).map(|most| format!("at most {most}"));
+        if let Some(bound) = too_small.or(too_large) {
+            wrong(format!("is {value}: write {bound}"));
         }
     }
     if let (Some(text), Some(pattern)) = (value.as_str(), &schema.pattern)

@@ -1,0 +1,1 @@
+//! Snapshots of what people see of policies.
