@@ -9,6 +9,7 @@ use tetrarch_plan::settings::Settings;
 
 use crate::{
     bus::{Account, BusPort},
+    capacity::lead::Ledgers,
     clock::Clock,
     controllers::backoff::Backoff,
     enact::applied::Applied,
@@ -40,6 +41,8 @@ pub struct Context {
     pub clock: Clock,
     /// The operator's settings.
     pub settings: Arc<Settings>,
+    /// The capacity ledgers as this replica last surveyed them.
+    pub ledgers: Ledgers,
     /// Metrics.
     pub metrics: Metrics,
 }

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod bus;
+pub mod capacity;
 pub mod check;
 pub mod clock;
 pub mod context;

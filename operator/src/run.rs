@@ -11,12 +11,21 @@ use kube::{
 };
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
 use tetrarch_plan::conditions::{READY, is_true};
-use tokio::{signal::unix, sync::watch};
+use tokio::{
+    signal::unix,
+    sync::{mpsc, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::Serve,
     bus::accounts::Accounts,
+    capacity::{
+        Capacity, escalation,
+        lead::{Ledgers, Surveyor},
+        store::ApiStore,
+        world_view::WorldView,
+    },
     clock::Clock,
     context::Context,
     controllers::{Reconciled, backoff::Backoff, run::Controllers},
@@ -89,10 +98,13 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
     };
     let watches = watching.start(writers);
     tokio::spawn(queue.clone().run(end.clone()));
+    let reporter = Reporter { controller: LEASE.to_owned(), instance: Some(serve.identity.clone()) };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let capacity = book(&serve, &client, &world, &metrics, recorder.clone());
 
     let (sender, leading) = watch::channel(false);
     let resign = CancellationToken::new();
-    let operator = Operator { serve, client, metrics, queue, world, leading, stop };
+    let operator = Operator { serve, client, metrics, queue, world, capacity, recorder, leading, stop };
     if operator.wait_for_view().await {
         readiness.set();
         tracing::info!("the view of the cluster is complete");
@@ -117,6 +129,16 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
     }
 }
 
+/// The desks of this replica, and the telling of what they have granted beyond quotas.
+fn book(serve: &Serve, client: &Client, world: &Arc<World>, metrics: &Metrics, recorder: Recorder) -> Capacity {
+    let store = ApiStore::new(client.clone(), &serve.namespace);
+    let view = WorldView::new(world.clone(), client.clone());
+    let (sender, escalated) = mpsc::unbounded_channel();
+    // Ends with the last desk.
+    tokio::spawn(escalation::tell(escalated, recorder));
+    Capacity::new(Arc::new(store), Arc::new(view), Clock::system(), metrics.capacity().clone(), sender)
+}
+
 /// What lives as long as the process.
 struct Operator {
     serve: Serve,
@@ -124,6 +146,8 @@ struct Operator {
     metrics: Metrics,
     queue: Queue,
     world: Arc<World>,
+    capacity: Capacity,
+    recorder: Recorder,
     leading: watch::Receiver<bool>,
     stop: CancellationToken,
 }
@@ -164,7 +188,6 @@ impl Operator {
             self.world.clone(),
             self.metrics.clone(),
         ));
-        let reporter = Reporter { controller: LEASE.to_owned(), instance: Some(self.serve.identity.clone()) };
         let context = Arc::new(Context {
             client: self.client.clone(),
             bus: accounts.clone(),
@@ -173,16 +196,19 @@ impl Operator {
             reports: Reports::default(),
             backoff: Backoff::default(),
             queue: self.queue.clone(),
-            recorder: Recorder::new(self.client.clone(), reporter),
+            recorder: self.recorder.clone(),
             clock: Clock::system(),
             settings: Arc::new(self.serve.settings()),
+            ledgers: Ledgers::default(),
             metrics: self.metrics.clone(),
         });
         let secrets = Secrets::new(self.client.clone(), &self.serve.namespace);
         let mut keys = Keys { secrets, accounts, opened: false, renewed: false };
         keys.check(&context).await;
         let controllers = Controllers::start(&context);
-        let side_work = async { tokio::join!(keys.keep(&context), measure(&context)) };
+        let surveyor =
+            Surveyor { capacity: &self.capacity, world: &self.world, ledgers: &context.ledgers, queue: &self.queue };
+        let side_work = async { tokio::join!(keys.keep(&context), measure(&context), surveyor.run()) };
         tokio::select! {
             () = self.stop.cancelled() => controllers.stop().await,
             // Whoever leads now may write already: break off everything at once.

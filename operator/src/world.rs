@@ -26,6 +26,7 @@ use tetrarch_plan::{
 };
 
 use self::seen::{Group, Seen, Sight, seen};
+use crate::capacity::sightings::Sightings;
 
 /// The metadata of a child object.
 pub type Meta = PartialObjectMeta<DynamicObject>;
@@ -62,6 +63,8 @@ pub struct World {
     pub pods: Seen<Pod>,
     /// Our other children by kind.
     pub metas: BTreeMap<Kind, Seen<Meta>>,
+    /// What was seen to go and to change, for the capacity ledgers.
+    pub sightings: Sightings,
 }
 
 /// Where watches write what they see.
@@ -99,8 +102,18 @@ impl World {
         let (pods, see_pods) = seen((), groups_of_pod);
         let of_kinds = META_KINDS.into_iter().map(|kind| (kind, seen(kind.api_resource(), children::groups_of)));
         let (metas, see_metas) = of_kinds.map(|(kind, (seen, sight))| ((kind, seen), (kind, sight))).unzip();
-        let world =
-            Self { orchestrators, domains, supervisors, pools, workflows, namespaces, deployments, pods, metas };
+        let world = Self {
+            orchestrators,
+            domains,
+            supervisors,
+            pools,
+            workflows,
+            namespaces,
+            deployments,
+            pods,
+            metas,
+            sightings: Sightings::default(),
+        };
         let writers = Writers {
             orchestrators: see_orchestrators,
             domains: see_domains,

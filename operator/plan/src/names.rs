@@ -55,6 +55,9 @@ pub const ANNOTATION_REPLICAS_OWNER: &str = "tetrarch.dev/replicas-owner";
 /// Annotation with the value `"true"` that lets a deletion finish although the bus cannot be reached; data on the bus stays.
 pub const ANNOTATION_SKIP_BUS_CLEANUP: &str = "tetrarch.dev/skip-bus-cleanup";
 
+/// Annotation on a capacity ledger with the name of its Orchestrator, which is too long for a label at times.
+pub const ANNOTATION_LEDGER_OF: &str = "tetrarch.dev/ledger-of";
+
 /// Finalizer on a Domain: its bus account, and an adopted namespace, are beyond the garbage collector.
 pub const FINALIZER_DOMAIN: &str = "tetrarch.dev/domain-cleanup";
 /// Finalizer on a Supervisor: its data on the bus.
@@ -75,6 +78,9 @@ pub const MANAGER_ORCHESTRATOR: &str = "tetrarch/orchestrator";
 /// Field manager that holds `spec.replicas` of a pool's Deployment from the moment the pool lets go of it until the
 /// autoscaler writes it for the first time; without it the API server would reset the number to 1.
 pub const MANAGER_HANDOVER: &str = "tetrarch/handover-to-autoscaler";
+
+/// Field manager of the capacity ledgers.
+pub const MANAGER_CAPACITY: &str = "tetrarch/capacity";
 
 /// Name of the implicit Supervisor when the depth is 3; pools and Workflows without `supervisorRef` belong to it.
 pub const DEFAULT_SUPERVISOR: &str = "default";
@@ -108,6 +114,8 @@ pub enum Component {
     Supervisor,
     /// The agents of a pool.
     Agent,
+    /// A ledger of capacity.
+    Capacity,
 }
 
 impl Component {
@@ -117,6 +125,7 @@ impl Component {
             Self::Domain => "domain",
             Self::Supervisor => "supervisor",
             Self::Agent => "agent",
+            Self::Capacity => "capacity",
         }
     }
 }
@@ -160,6 +169,11 @@ pub fn pool_agents(pool: &str) -> String {
 /// Secret with the bus credentials of a pool's agents.
 pub fn pool_bus_secret(pool: &str) -> String {
     child(pool, "agent-bus")
+}
+
+/// ConfigMap in the operator's namespace with the capacity ledger of an Orchestrator.
+pub fn capacity_ledger(orchestrator: &str) -> String {
+    shorten(&format!("tetrarch-capacity-{orchestrator}"), MAX_LENGTH)
 }
 
 /// A Service's name must begin with a letter, which names of other objects need not.
@@ -247,6 +261,7 @@ pub fn selector(component: Component, instance: &str) -> BTreeMap<String, String
         Component::Domain => "tetrarch-domain",
         Component::Supervisor => "tetrarch-supervisor",
         Component::Agent => "tetrarch-agent",
+        Component::Capacity => "tetrarch-capacity",
     };
     [
         ("app.kubernetes.io/name", name.to_owned()),

@@ -1,11 +1,15 @@
 //! All metrics of the operator. Labels come from enums, or name Domains, of which there are few.
 
+pub mod capacity;
+
 use std::time::Duration;
 
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tetrarch_plan::{object::Kind, outcome::FailureClass};
+
+use self::capacity::CapacityMetrics;
 
 /// One of the five controllers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +106,7 @@ pub struct Metrics {
     bus_connected: IntGaugeVec,
     is_leader: IntGauge,
     watch_errors: IntCounterVec,
+    capacity: CapacityMetrics,
 }
 
 impl Metrics {
@@ -142,6 +147,7 @@ impl Metrics {
             agents: gauges("agents", "Agents of a Domain that are ready or wanted.", &["domain", "state"]),
             bus_connected: gauges("bus_connected", "1 while the Domain's account is connected.", &["domain"]),
             watch_errors: counters("watch_errors_total", "Interrupted watches by kind.", &["kind"]),
+            capacity: CapacityMetrics::new(&registry).expect("valid metrics"),
             registry,
         }
     }
@@ -218,6 +224,11 @@ impl Metrics {
     /// A watch was interrupted.
     pub fn watch_failed(&self, kind: &'static str) {
         self.watch_errors.with_label_values(&[kind]).inc();
+    }
+
+    /// Those of capacity.
+    pub fn capacity(&self) -> &CapacityMetrics {
+        &self.capacity
     }
 
     /// Everything in the text format of Prometheus.

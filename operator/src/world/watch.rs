@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{World, Writers, follow, seen::Sight, trim};
-use crate::{queue::Queue, telemetry::metrics::Metrics};
+use crate::{capacity::sightings::Booked, queue::Queue, telemetry::metrics::Metrics};
 
 /// What the watches need.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ impl Watching {
         writer: Sight<K>,
         route: fn(&World, Option<&K>, Option<&K>) -> Vec<crate::target::Target>,
     ) where
-        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+        K: Booked + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
     {
         let kind = kind_of::<K>();
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
@@ -109,7 +109,10 @@ impl Watching {
         );
         tasks.spawn(async move {
             let (queue, world) = (this.queue, this.world);
-            let changed = |old: Option<&K>, new: Option<&K>| queue.wake_all(route(&world, old, new));
+            let changed = |old: Option<&K>, new: Option<&K>| {
+                world.sightings.note(old, new);
+                queue.wake_all(route(&world, old, new));
+            };
             follow::follow((kind, ()), stream, writer, this.metrics, this.cancel, changed).await;
         });
     }

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
 use tetrarch_operator::{
+    capacity::lead::Ledgers,
     clock::Clock,
     context::Context,
     controllers::{Reconciled, backoff::Backoff, reconcile},
@@ -63,6 +64,7 @@ impl Harness {
             world: Arc::new(world),
             applied: Applied::default(),
             reports: Reports::default(),
+            ledgers: Ledgers::default(),
             backoff: Backoff::default(),
             queue: Queue::new(metrics.clone()),
             recorder: Recorder::new(client.clone(), reporter),

@@ -127,6 +127,13 @@ pub struct Escalation {
     pub is_settled: bool,
 }
 
+impl Escalation {
+    /// What tells it apart from all others.
+    pub fn id(&self) -> (&str, Option<i64>, &Key, Resource) {
+        (&self.uid, self.base, &self.exhausted, self.resource)
+    }
+}
+
 /// The ledger of one Orchestrator.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -165,6 +172,21 @@ impl Ledger {
     /// When the next claim expires.
     pub fn next_expiry(&self) -> Option<Timestamp> {
         self.entries.values().flat_map(|entry| &entry.claims).map(|claim| claim.until).min()
+    }
+
+    /// Objects with claims whose outcome is not known.
+    pub fn open(&self) -> impl Iterator<Item = &Key> {
+        self.entries.iter().filter(|(_, entry)| !entry.claims.is_empty()).map(|(key, _)| key)
+    }
+
+    /// Objects that exist, with their uids.
+    pub fn committed(&self) -> impl Iterator<Item = (&Key, &str)> {
+        self.entries.iter().filter_map(|(key, entry)| Some((key, entry.committed.as_ref()?.uid.as_str())))
+    }
+
+    /// The uid of an object that exists.
+    pub fn uid(&self, key: &Key) -> Option<&str> {
+        self.entries.get(key)?.committed.as_ref().map(|committed| committed.uid.as_str())
     }
 
     /// The recorded escalations, the oldest first.
