@@ -3,7 +3,7 @@
 #   crds/src            -> crds/generated, config/crd/bases, charts/tetrarch-crds/templates, docs/reference
 #   config/rbac         -> charts/tetrarch/files
 #   charts/*/values.yaml -> the table in charts/*/README.md
-#   charts/tetrarch     -> config/manager, config/nats, with the chart's defaults
+#   charts/tetrarch     -> config/manager, config/webhook, config/nats, with the chart's defaults
 # shellcheck source=tests/steps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -42,18 +42,20 @@ tabulate_values() {
 
 # The kustomize bases are the chart's defaults, so that the two ways of installing cannot drift apart.
 render_bases() {
-  local helm rendered=$out/rendered source
+  local helm rendered=$out/rendered source base
   helm=$(tests/tools.sh cluster --rung3)/helm
   cp -r charts/tetrarch "$out/chart"
   cp "$out"/charts/tetrarch/files/* "$out/chart/files/"
   "$helm" template tetrarch "$out/chart" --namespace tetrarch-system --output-dir "$rendered" >/dev/null
-  mkdir -p "$out"/config/{manager,nats}
-  for source in operator/{deployment,service,service_account,network_policy} nats/{config_map,service,stateful_set,network_policy}; do
+  mkdir -p "$out"/config/{manager,webhook,nats}
+  for source in operator/{deployment,service,service_account,network_policy,pod_disruption_budget} webhook/{configurations,service} nats/{config_map,service,stateful_set,network_policy}; do
+    base=${source%/*}
+    [[ $base != operator ]] || base=manager
     {
       echo "# Generated from charts/tetrarch/templates/$source.yaml by 'make generate'; do not edit."
-      grep -vE '^ *(helm.sh/chart|app.kubernetes.io/managed-by):|^# Source: |^ *namespace: tetrarch-system$' "$rendered/tetrarch/templates/$source.yaml" |
+      grep -vE '^ *(helm.sh/chart|app.kubernetes.io/managed-by):|^# Source: |^  namespace: tetrarch-system$' "$rendered/tetrarch/templates/$source.yaml" |
         sed '1{/^---$/d}'
-    } >"$out/config/$([[ $source == operator/* ]] && echo manager || echo nats)/${source#*/}.yaml"
+    } >"$out/config/$base/${source#*/}.yaml"
   done
   rm -rf "$rendered" "$out/chart"
 }

@@ -4,7 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tetrarch_crds::agent_pool::ImagePullPolicy;
-use tetrarch_plan::settings::{Bus, Settings};
+use tetrarch_plan::{
+    duration,
+    rotation::{self, Lifetimes},
+    settings::{Bus, Settings},
+};
 
 /// The Tetrarch operator.
 #[derive(Parser)]
@@ -19,7 +23,7 @@ pub struct Args {
 #[derive(Subcommand)]
 pub enum Command {
     /// Run the controllers.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Check that an installation is complete and its parts reach each other.
     Check(Check),
 }
@@ -80,12 +84,57 @@ pub struct Serve {
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, env = "TETRARCH_HTTP_ADDR", default_value = "0.0.0.0:9090")]
     pub http_addr: SocketAddr,
+    /// The admission webhook.
+    #[command(flatten)]
+    pub webhook: Webhook,
     /// Filter of the operator's logs.
     #[arg(long, env = "TETRARCH_LOG", default_value = "info")]
     pub log: String,
     /// Filter of the logs of supervisors and sidecars.
     #[arg(long, env = "TETRARCH_RUNTIME_LOG", default_value = "info")]
     pub runtime_log: String,
+}
+
+/// Settings of the admission webhook.
+#[derive(Clone, Parser)]
+pub struct Webhook {
+    /// Address of the webhook.
+    #[arg(long = "webhook-addr", env = "TETRARCH_WEBHOOK_ADDR", default_value = "0.0.0.0:9443")]
+    pub addr: SocketAddr,
+    /// Who keeps the Secret tetrarch-webhook-tls: the operator that leads, or something else such as cert-manager.
+    #[arg(long = "webhook-certificates", env = "TETRARCH_WEBHOOK_CERTIFICATES", default_value = "self")]
+    pub certificates: Certificates,
+    /// Whether the webhook configurations `tetrarch` exist, or will: the operator that leads writes its authority into them.
+    #[arg(long = "webhook-registered", env = "TETRARCH_WEBHOOK_REGISTERED", default_value_t = false)]
+    pub registered: bool,
+    /// Life of the certificate, such as 2160h; a new one is made after two thirds of it.
+    #[arg(long = "webhook-certificate-lifetime", env = "TETRARCH_WEBHOOK_CERTIFICATE_LIFETIME", default_value = "2160h",
+        value_parser = duration::parse)]
+    pub certificate_lifetime: Duration,
+    /// Life of the authority that signs it, at least three times as long; a new one is made after two thirds of it.
+    #[arg(long = "webhook-authority-lifetime", env = "TETRARCH_WEBHOOK_AUTHORITY_LIFETIME", default_value = "43800h",
+        value_parser = duration::parse)]
+    pub authority_lifetime: Duration,
+    /// How long the webhook goes on after the replica was told to stop, until nobody sends requests to it.
+    #[arg(long = "webhook-drain", env = "TETRARCH_WEBHOOK_DRAIN", default_value = "5s", value_parser = duration::parse)]
+    pub drain: Duration,
+}
+
+/// Who makes the certificate of the webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Certificates {
+    /// The operator that leads.
+    #[value(name = "self")]
+    Own,
+    /// Something else, which writes the Secret and the `caBundle`.
+    Secret,
+}
+
+impl Webhook {
+    /// How long certificates live.
+    pub fn lifetimes(&self) -> Result<Lifetimes, rotation::Error> {
+        Lifetimes::new(self.certificate_lifetime, self.authority_lifetime)
+    }
 }
 
 /// When an image is pulled, as in a container.
@@ -131,5 +180,12 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_lives_of_certificates_by_default_can_be_used() {
+        let webhook = Webhook::parse_from(["operator"]);
+        assert!(webhook.lifetimes().is_ok());
+        assert_eq!(webhook.certificates, Certificates::Own);
     }
 }

@@ -7,9 +7,12 @@ use std::{
 };
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client, Config, Resource, api::ListParams};
+use kube::{
+    Api, Client, Config, Resource,
+    api::{ListParams, PostParams},
+};
 use serde::de::DeserializeOwned;
-use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
+use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow, supervisor::SupervisorSpec};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -20,6 +23,9 @@ use crate::{
 };
 
 const PAUSE: Duration = Duration::from_millis(500);
+
+const WEBHOOK_WANTED: &str = "an answer of the admission webhook; look at the ValidatingWebhookConfiguration tetrarch, the Service \
+                              tetrarch-webhook and the logs of the Deployment tetrarch-operator";
 
 /// What is missing.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +80,12 @@ pub async fn check(arguments: &Check) -> Result<(), Error> {
     }
     say("an operator leads")?;
 
+    while let Some(reason) = webhook_fails(&client, &arguments.namespace).await? {
+        tracing::debug!(reason);
+        pause(arguments, until, WEBHOOK_WANTED).await?;
+    }
+    say("the API server asks the admission webhook")?;
+
     let secrets = Secrets::new(client, &arguments.namespace);
     let root = loop {
         match secrets.existing_root().await? {
@@ -102,6 +114,26 @@ async fn has_leader(leases: &Api<Lease>) -> Result<bool, Error> {
     let lease = leases.get_opt(LEASE).await.map_err(|source| Error::Api { what: "Lease tetrarch-operator", source })?;
     let holder = lease.and_then(|lease| lease.spec?.holder_identity);
     Ok(holder.is_some_and(|holder| !holder.is_empty()))
+}
+
+/// What the API server says when it cannot ask the webhook. A Supervisor that is refused, because the operator's own namespace
+/// belongs to no Domain, was asked about; nothing is stored either way.
+async fn webhook_fails(client: &Client, namespace: &str) -> Result<Option<String>, Error> {
+    let api: Api<Supervisor> = Api::namespaced(client.clone(), namespace);
+    let supervisor = Supervisor::new("tetrarch-check", SupervisorSpec::default());
+    let parameters = PostParams { dry_run: true, ..PostParams::default() };
+    match api.create(&parameters, &supervisor).await {
+        Err(kube::Error::Api(status)) if status.message.contains("failed calling webhook") => Ok(Some(status.message)),
+        Err(kube::Error::Api(status)) if !is_refusal(&status.message) => {
+            Err(Error::Api { what: "a Supervisor that is tried", source: kube::Error::Api(status) })
+        }
+        Ok(_) | Err(kube::Error::Api(_)) => Ok(None),
+        Err(source) => Err(Error::Api { what: "a Supervisor that is tried", source }),
+    }
+}
+
+fn is_refusal(message: &str) -> bool {
+    message.contains("admission webhook") && message.contains("denied the request")
 }
 
 async fn pause(arguments: &Check, until: Instant, wanted: &'static str) -> Result<(), Error> {

@@ -17,7 +17,7 @@ async fn main() -> anyhow::Result<()> {
     match arguments.command {
         Command::Serve(serve) => {
             telemetry::log::install(&serve.log)?;
-            run::run(serve).await.context("the operator ends")
+            run::run(*serve).await.context("the operator ends")
         }
         Command::Check(check) => check::check(&check).await.context("the installation is not complete"),
     }

@@ -10,7 +10,11 @@ use kube::{
     },
 };
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
-use tetrarch_plan::conditions::{READY, is_true};
+use tetrarch_plan::{
+    admit::Index,
+    conditions::{READY, is_true},
+    rotation::{self, Lifetimes},
+};
 use tokio::{
     signal::unix,
     sync::{mpsc, watch},
@@ -18,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::Serve,
+    args::{Certificates, Serve, Webhook},
     bus::accounts::Accounts,
     capacity::{
         Capacity, escalation,
@@ -34,10 +38,11 @@ use crate::{
     observe::Reports,
     queue::Queue,
     telemetry::{
-        admin::{self, Readiness},
+        admin::{self, Need, Readiness},
         metrics::Metrics,
     },
-    trust::secrets::Secrets,
+    trust::{secrets::Secrets, webhook::rotate::Rotation},
+    webhook::{hierarchy::Hierarchy, server, service::Service},
     world::{World, watch::Watching},
 };
 
@@ -65,6 +70,15 @@ pub enum Error {
     /// The admin endpoints cannot be served.
     #[error(transparent)]
     Admin(#[from] admin::Error),
+    /// The webhook cannot be served.
+    #[error(transparent)]
+    Webhook(#[from] server::Error),
+    /// The lives of the webhook's certificates cannot work.
+    #[error(transparent)]
+    Lifetimes(#[from] rotation::Error),
+    /// The webhook cannot be encrypted.
+    #[error("webhook: {0}")]
+    Tls(#[from] rustls::Error),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signal(#[source] std::io::Error),
@@ -73,7 +87,7 @@ pub enum Error {
 /// Runs until the process is asked to stop.
 pub async fn run(serve: Serve) -> Result<(), Error> {
     let client = Client::try_from(Config::infer().await?)?;
-    serve_until(serve, client, Timing::DEFAULT, stop_signal()?).await
+    Box::pin(serve_until(serve, client, Timing::DEFAULT, stop_signal()?)).await
 }
 
 /// Runs against this API server until `stop` is cancelled.
@@ -87,6 +101,9 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
 
     let readiness = Readiness::default();
     let listener = admin::listen(serve.http_addr).await?;
+    let webhook = server::listen(serve.webhook.addr).await?;
+    let lifetimes = serve.webhook.lifetimes()?;
+    let hierarchy = Hierarchy::new(Index::new(Arc::new(serve.settings())));
     let admin = admin::serve(listener, admin::router(metrics.clone(), readiness.clone()), end.clone());
     let admin = tokio::spawn(admin);
     let watching = Watching {
@@ -94,6 +111,7 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
         metrics: metrics.clone(),
         queue: queue.clone(),
         world: world.clone(),
+        hierarchy: hierarchy.clone(),
         cancel: end.clone(),
     };
     let watches = watching.start(writers);
@@ -104,10 +122,11 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
 
     let (sender, leading) = watch::channel(false);
     let resign = CancellationToken::new();
-    let operator = Operator { serve, client, metrics, queue, world, capacity, recorder, leading, stop };
+    let operator = Operator { serve, client, metrics, queue, world, capacity, recorder, leading, lifetimes, stop };
     if operator.wait_for_view().await {
-        readiness.set();
+        readiness.set(Need::View);
         tracing::info!("the view of the cluster is complete");
+        let webhook = operator.webhook(hierarchy, readiness.clone()).start(webhook, &operator.serve)?;
         let election = tokio::spawn(leader::run(
             ApiLease::new(operator.client.clone(), &operator.serve.namespace, LEASE),
             operator.serve.identity.clone(),
@@ -118,7 +137,9 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
         ));
         operator.take_turns().await;
         resign.cancel();
-        election.await.ok();
+        // The next leader takes over while this webhook still answers.
+        let was_ready = readiness.stop();
+        tokio::join!(webhook.stop(was_ready), election).1.ok();
     }
     tracing::info!("stopping");
     end.cancel();
@@ -149,6 +170,7 @@ struct Operator {
     capacity: Capacity,
     recorder: Recorder,
     leading: watch::Receiver<bool>,
+    lifetimes: Lifetimes,
     stop: CancellationToken,
 }
 
@@ -158,6 +180,30 @@ impl Operator {
         tokio::select! {
             () = self.stop.cancelled() => false,
             complete = self.world.wait_until_complete() => complete,
+        }
+    }
+
+    /// What the webhook of this replica needs.
+    fn webhook(&self, hierarchy: Hierarchy, readiness: Readiness) -> Service {
+        Service {
+            client: self.client.clone(),
+            hierarchy,
+            books: None,
+            recorder: self.recorder.clone(),
+            metrics: self.metrics.admission().clone(),
+            readiness,
+        }
+    }
+
+    /// Keeps the certificate of the webhook, unless somebody else does.
+    async fn keep_certificate(&self) {
+        let Webhook { certificates, registered, .. } = self.serve.webhook;
+        match certificates {
+            Certificates::Own => {
+                let (client, namespace) = (self.client.clone(), &self.serve.namespace);
+                Rotation::new(client, namespace, self.lifetimes, registered, Clock::system()).keep().await;
+            }
+            Certificates::Secret => std::future::pending().await,
         }
     }
 
@@ -208,7 +254,8 @@ impl Operator {
         let controllers = Controllers::start(&context);
         let surveyor =
             Surveyor { capacity: &self.capacity, world: &self.world, ledgers: &context.ledgers, queue: &self.queue };
-        let side_work = async { tokio::join!(keys.keep(&context), measure(&context), surveyor.run()) };
+        let side_work =
+            async { tokio::join!(keys.keep(&context), measure(&context), surveyor.run(), self.keep_certificate()) };
         tokio::select! {
             () = self.stop.cancelled() => controllers.stop().await,
             // Whoever leads now may write already: break off everything at once.

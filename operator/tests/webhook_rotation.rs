@@ -32,12 +32,17 @@ use tetrarch_operator::{
         webhook::{CONFIGURATION, SECRET, rotate::Rotation, serving::Serving, stored::Stored},
     },
     webhook::{
-        admission::{Admission, Answer, Phase},
-        app::{Draining, router},
-        server, wire,
+        app::{Admission, Draining, Phase, router},
+        server,
     },
 };
-use tetrarch_plan::rotation::Lifetimes;
+use tetrarch_plan::{
+    admit::{
+        Verdict,
+        wire::{self, Incoming},
+    },
+    rotation::Lifetimes,
+};
 use tetrarch_testkit::fake_api::FakeApi;
 use tokio::{net::TcpStream, task::JoinSet, time::sleep};
 use tokio_rustls::TlsConnector;
@@ -48,9 +53,11 @@ const NAMESPACE: &str = "tetrarch-system";
 struct Admits;
 
 impl Admission for Admits {
-    async fn decide(&self, _: Phase, _: &wire::Request<'_>) -> Answer {
-        Answer::admitted()
+    async fn answer(&self, _: Phase, request: Incoming) -> serde_json::Value {
+        wire::answer(&request.uid, &Verdict::default())
     }
+
+    fn turned_away(&self, _: u16) {}
 }
 
 /// One replica.
@@ -97,12 +104,12 @@ async fn connect(address: SocketAddr, bundle: &str) -> anyhow::Result<(Sender, F
 async fn review(sender: &mut Sender) -> anyhow::Result<bool> {
     let body = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {"uid": "1", "operation": "CREATE", "kind": {"group": "g", "version": "v", "kind": "k"}},
+        "request": {"uid": "1", "operation": "CREATE", "resource": {"group": "g", "resource": "r"}},
     });
     let request = Request::post("/validate").header("host", "webhook").body(Full::from(body.to_string()))?;
     sender.ready().await?;
     let response = sender.send_request(request).await?;
-    let again = !response.headers().get("connection").is_some_and(|value| value == "close");
+    let again = response.headers().get("connection").is_none_or(|value| value != "close");
     anyhow::ensure!(response.status() == StatusCode::OK, "{}", response.status());
     let answer: serde_json::Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
     anyhow::ensure!(answer["response"]["allowed"] == true, "{answer}");

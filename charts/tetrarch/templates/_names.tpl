@@ -75,6 +75,17 @@ capabilities:
   value: {{ .Values.image.pullPolicy }}
 - name: TETRARCH_HTTP_ADDR
   value: "0.0.0.0:9090"
+{{- if .Values.webhook.certManager.enabled }}
+- name: TETRARCH_WEBHOOK_CERTIFICATES
+  value: secret
+{{- else }}
+- name: TETRARCH_WEBHOOK_REGISTERED
+  value: "true"
+- name: TETRARCH_WEBHOOK_CERTIFICATE_LIFETIME
+  value: {{ .Values.webhook.certificateLifetime | quote }}
+- name: TETRARCH_WEBHOOK_AUTHORITY_LIFETIME
+  value: {{ .Values.webhook.authorityLifetime | quote }}
+{{- end }}
 - name: TETRARCH_LOG
   value: {{ .Values.operator.log | quote }}
 - name: TETRARCH_RUNTIME_LOG
@@ -92,4 +103,42 @@ capabilities:
 {{- else }}
 - namespaceSelector: {}
 {{- end }}
+{{- end -}}
+
+
+{{/* How API servers call the webhook; the argument is a list of the root and the path. */}}
+{{- define "tetrarch.webhook" -}}
+{{- $root := index . 0 -}}
+clientConfig:
+  service:
+    name: tetrarch-webhook
+    namespace: {{ $root.Release.Namespace }}
+    path: {{ index . 1 }}
+    port: 443
+admissionReviewVersions: [v1]
+failurePolicy: Fail
+matchPolicy: Equivalent
+sideEffects: NoneOnDryRun
+timeoutSeconds: {{ $root.Values.webhook.timeoutSeconds }}
+{{- end -}}
+
+{{/* Who writes the caBundle, when it is not the operator. */}}
+{{- define "tetrarch.webhookAnnotations" -}}
+{{- if .Values.webhook.certManager.enabled -}}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/tetrarch-webhook
+{{- end -}}
+{{- end -}}
+
+{{/* Whether an update changes what policies look at; the bookkeeping of controllers does not. */}}
+{{- define "tetrarch.webhookChanged" -}}
+request.operation != 'UPDATE' || request.subResource != '' || object.?spec != oldObject.?spec || object.metadata.?labels != oldObject.metadata.?labels || object.metadata.?annotations != oldObject.metadata.?annotations
+{{- end -}}
+
+{{/* What API servers let through without asking. */}}
+{{- define "tetrarch.webhookConditions" -}}
+- name: not-in-deletion
+  expression: "!has((request.operation == 'DELETE' ? oldObject : object).metadata.deletionTimestamp)"
+- name: changed
+  expression: {{ include "tetrarch.webhookChanged" . | quote }}
 {{- end -}}

@@ -60,7 +60,7 @@ impl Bus {
         self.ensure_store(settings.replicas).await
     }
 
-    async fn ensure_stream(&self, name: &'static str, wanted: Config) -> Result<(), Error> {
+    pub(crate) async fn ensure_stream(&self, name: &'static str, wanted: Config) -> Result<(), Error> {
         let refused = |action, reason: String| Error::Refused { action, name, reason };
         match self.jetstream().get_stream(name).await {
             Ok(stream) => {

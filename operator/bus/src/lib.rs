@@ -1,5 +1,6 @@
 //! Access to the bus, shared by operator, supervisor and sidecar: connection, the streams of a Domain, conditional and batched writes, large values.
 
+pub mod audit;
 pub mod blob;
 pub mod connection;
 pub mod domain;

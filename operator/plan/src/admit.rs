@@ -1,7 +1,7 @@
 //! Admission: whether a write to the API server is let through, decided purely from the request and an index of the hierarchy.
 //!
 //! The shell reads a request ([`review::Review`]), asks [`decide`] or [`mutate`], makes the [`verdict::Check`]s that only the
-//! API server can answer, makes the [`verdict::Booking`] and sends the answer. Nothing in here knows a client.
+//! API server can answer, makes the [`verdict::Booking`] and sends the answer of [`wire`]. Nothing in here knows a client.
 //!
 //! What a policy holds back for an approval is written on the object itself: the mutating review stamps
 //! `tetrarch.dev/held` with the generation and the policies behind it, and `tetrarch.dev/approval` when somebody who may
@@ -25,6 +25,7 @@ mod situation;
 mod spec;
 mod subtree;
 pub mod verdict;
+pub mod wire;
 
 pub use decide::{decide, mutate};
 pub use finding::{Code, Finding};

@@ -1,6 +1,7 @@
 //! What travels on the bus: subjects, streams and versioned envelopes. No client, no I/O.
 
 pub mod agent;
+pub mod audit;
 pub mod blob;
 pub mod journal;
 pub mod load;

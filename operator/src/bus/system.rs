@@ -58,6 +58,11 @@ impl System {
         self.bus.is_connected()
     }
 
+    /// Waits until they are.
+    pub async fn connected(&self) {
+        self.bus.connected().await;
+    }
+
     /// Tells the servers of an account, or of its new claims.
     pub async fn push(&self, claims: String) -> Result<(), Error> {
         self.request("accept the Domain's account", UPDATE, claims).await

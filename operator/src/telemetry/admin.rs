@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
@@ -30,19 +30,59 @@ pub enum Error {
     Serve(#[source] std::io::Error),
 }
 
-/// Whether this replica can do its work: its view of the cluster is complete.
-#[derive(Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+/// What this replica needs before it can do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Its view of the cluster is complete.
+    View,
+    /// The webhook has a certificate that API servers trust.
+    Certificate,
+}
 
-impl Readiness {
-    /// Says that the view is complete.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
+impl Need {
+    const fn bit(self) -> u8 {
+        match self {
+            Self::View => 1,
+            Self::Certificate => 2,
+        }
     }
 
-    /// Whether it is.
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    const fn missing(self) -> &'static str {
+        match self {
+            Self::View => "still reading the cluster's objects\n",
+            Self::Certificate => "still waiting for the webhook's certificate\n",
+        }
+    }
+}
+
+/// Set for good when the replica is about to go.
+const STOPPING: u8 = 128;
+
+/// Whether this replica can do its work. Clones share it.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<AtomicU8>);
+
+impl Readiness {
+    /// Says that this is there.
+    pub fn set(&self, need: Need) {
+        self.0.fetch_or(need.bit(), Ordering::AcqRel);
+    }
+
+    /// Says that this replica is about to go. Says whether it was ready before.
+    pub fn stop(&self) -> bool {
+        let was_ready = self.check().is_ok();
+        self.0.fetch_or(STOPPING, Ordering::AcqRel);
+        was_ready
+    }
+
+    /// What is missing, if anything.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let there = self.0.load(Ordering::Acquire);
+        if there & STOPPING != 0 {
+            return Err("stopping\n");
+        }
+        let missing = [Need::View, Need::Certificate].into_iter().find(|need| there & need.bit() == 0);
+        missing.map_or(Ok(()), |need| Err(need.missing()))
     }
 }
 
@@ -62,10 +102,9 @@ pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
 }
 
 async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.readiness.is_ready() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "still reading the cluster's objects\n")
+    match admin.readiness.check() {
+        Ok(()) => (StatusCode::OK, "ok\n"),
+        Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, missing),
     }
 }
 
@@ -87,4 +126,22 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 /// Serves the endpoints until cancelled.
 pub async fn serve(listener: TcpListener, service: Router, cancel: CancellationToken) -> Result<(), Error> {
     axum::serve(listener, service).with_graceful_shutdown(cancel.cancelled_owned()).await.map_err(Error::Serve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_ready_with_all_it_needs_and_never_again_after_it_was_told_to_stop() {
+        let readiness = Readiness::default();
+        assert!(readiness.check().unwrap_err().contains("objects"));
+        readiness.set(Need::View);
+        assert!(readiness.check().unwrap_err().contains("certificate"));
+        readiness.set(Need::Certificate);
+        assert_eq!(readiness.check(), Ok(()));
+        assert!(readiness.stop());
+        readiness.set(Need::View);
+        assert!(readiness.check().unwrap_err().contains("stopping"));
+    }
 }

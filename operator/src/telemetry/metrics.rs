@@ -1,5 +1,6 @@
 //! All metrics of the operator. Labels come from enums, or name Domains, of which there are few.
 
+pub mod admission;
 pub mod capacity;
 
 use std::time::Duration;
@@ -9,7 +10,7 @@ use prometheus::{
 };
 use tetrarch_plan::{object::Kind, outcome::FailureClass};
 
-use self::capacity::CapacityMetrics;
+use self::{admission::AdmissionMetrics, capacity::CapacityMetrics};
 
 /// One of the five controllers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +108,7 @@ pub struct Metrics {
     is_leader: IntGauge,
     watch_errors: IntCounterVec,
     capacity: CapacityMetrics,
+    admission: AdmissionMetrics,
 }
 
 impl Metrics {
@@ -148,6 +150,7 @@ impl Metrics {
             bus_connected: gauges("bus_connected", "1 while the Domain's account is connected.", &["domain"]),
             watch_errors: counters("watch_errors_total", "Interrupted watches by kind.", &["kind"]),
             capacity: CapacityMetrics::new(&registry).expect("valid metrics"),
+            admission: AdmissionMetrics::register(&registry).expect("valid metrics, registered once"),
             registry,
         }
     }
@@ -229,6 +232,11 @@ impl Metrics {
     /// Those of capacity.
     pub fn capacity(&self) -> &CapacityMetrics {
         &self.capacity
+    }
+
+    /// Those of the webhook.
+    pub const fn admission(&self) -> &AdmissionMetrics {
+        &self.admission
     }
 
     /// Everything in the text format of Prometheus.

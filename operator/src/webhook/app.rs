@@ -19,12 +19,27 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use serde_json::Value;
+use tetrarch_plan::admit::wire::{self, Incoming};
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{
-    admission::{Admission, Phase},
-    wire,
-};
+/// Which of the two webhooks is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The object may still be changed.
+    Mutate,
+    /// The object is final.
+    Validate,
+}
+
+/// Decides about objects before they are stored.
+pub trait Admission: Send + Sync + 'static {
+    /// The answer to one request, an `AdmissionReview` with a response.
+    fn answer(&self, phase: Phase, request: Incoming) -> impl Future<Output = Value> + Send;
+
+    /// A request was turned away with this HTTP status without an answer.
+    fn turned_away(&self, status: u16);
+}
 
 /// Largest body: twice what etcd stores, for the object before and after, with some room.
 pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -79,7 +94,8 @@ impl<A: Admission> App<A> {
         let mut response = match self.decide(phase, request).await {
             Ok(json) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response(),
             Err(Rejected(status, reason)) => {
-                tracing::warn!(status = status.as_u16(), reason, "rejected a request to the webhook");
+                tracing::warn!(status = status.as_u16(), reason, "turned a request to the webhook away");
+                self.admission.turned_away(status.as_u16());
                 (status, reason + "\n").into_response()
             }
         };
@@ -97,8 +113,8 @@ impl<A: Admission> App<A> {
         };
         let body = read_body(request.into_body()).await?;
         let question = wire::read(&body).map_err(|error| Rejected(StatusCode::BAD_REQUEST, error.to_string()))?;
-        let answer = self.admission.decide(phase, &question).await;
-        wire::write(&question.uid, &answer).map_err(|error| {
+        let answer = self.admission.answer(phase, question).await;
+        serde_json::to_vec(&answer).map_err(|error| {
             Rejected(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer cannot be written: {error}"))
         })
     }

@@ -37,6 +37,11 @@ fn change<K: Resource + HasConditions>(old: Option<&K>, new: Option<&K>) -> Chan
     if standing(old) == standing(new) { Change::Report } else { Change::Standing }
 }
 
+/// Whether decisions of the webhook may read what changed: all but reports.
+pub fn is_for_decisions<K: Resource + HasConditions>(old: Option<&K>, new: Option<&K>) -> bool {
+    change(old, new) > Change::Report
+}
+
 /// Whether more than the status differs.
 fn edited(old: &ObjectMeta, new: &ObjectMeta) -> bool {
     old.uid != new.uid

@@ -76,7 +76,6 @@ impl<K: Resource> Index<K> {
             add(&mut groups, self.groups_of, object);
         }
         *self.groups.write().unwrap_or_else(PoisonError::into_inner) = groups;
-        self.is_complete.send_replace(true);
     }
 }
 
@@ -188,6 +187,8 @@ where
                 let after = store.state();
                 self.index.replace_all(&after);
                 tell_differences(&before, &after, changed);
+                // Last of all, so that whoever waits finds that everybody was told.
+                self.index.is_complete.send_replace(true);
             }
         }
     }

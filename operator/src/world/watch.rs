@@ -18,12 +18,17 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
-use tetrarch_plan::names;
+use tetrarch_plan::{conditions::HasConditions, names};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{World, Writers, follow, seen::Sight, trim};
-use crate::{capacity::sightings::Booked, queue::Queue, telemetry::metrics::Metrics};
+use super::{World, Writers, follow, route::is_for_decisions, seen::Sight, trim};
+use crate::{
+    capacity::sightings::Booked,
+    queue::Queue,
+    telemetry::metrics::Metrics,
+    webhook::hierarchy::{Governed, Hierarchy},
+};
 
 /// What the watches need.
 #[derive(Clone)]
@@ -36,6 +41,8 @@ pub struct Watching {
     pub queue: Queue,
     /// What is known of the cluster.
     pub world: Arc<World>,
+    /// What decisions of the webhook are made against.
+    pub hierarchy: Hierarchy,
     /// Ends the watches.
     pub cancel: CancellationToken,
 }
@@ -93,7 +100,7 @@ impl Watching {
         writer: Sight<K>,
         route: fn(&World, Option<&K>, Option<&K>) -> Vec<crate::target::Target>,
     ) where
-        K: Booked + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+        K: Booked + Governed + HasConditions + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
     {
         let kind = kind_of::<K>();
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
@@ -108,9 +115,16 @@ impl Watching {
             },
         );
         tasks.spawn(async move {
-            let (queue, world) = (this.queue, this.world);
+            let (queue, world, hierarchy) = (this.queue, this.world, this.hierarchy);
             let changed = |old: Option<&K>, new: Option<&K>| {
                 world.sightings.note(old, new);
+                if is_for_decisions(old, new) {
+                    match (old, new) {
+                        (_, Some(new)) => hierarchy.apply(Arc::new(new.clone())),
+                        (Some(old), None) => hierarchy.remove(old),
+                        (None, None) => {}
+                    }
+                }
                 queue.wake_all(route(&world, old, new));
             };
             follow::follow((kind, ()), stream, writer, this.metrics, this.cancel, changed).await;

@@ -14,7 +14,6 @@ use rustls::{
     sign::CertifiedKey,
 };
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use super::{CERTIFICATE_ENTRY, KEY_ENTRY, SECRET};
 use crate::trust::certificate;
@@ -81,20 +80,16 @@ impl Serving {
         self.load(entry(CERTIFICATE_ENTRY)?, entry(KEY_ENTRY)?)
     }
 
-    /// Follows the Secret in this namespace until cancelled. One that is deleted or broken changes nothing: the
+    /// Follows the Secret in this namespace. One that is deleted or broken changes nothing: the
     /// certificate before it is served until its end.
-    pub async fn follow(&self, client: Client, namespace: &str, cancel: &CancellationToken) {
+    pub async fn follow(&self, client: Client, namespace: &str) {
         let api: Api<Secret> = Api::namespaced(client, namespace);
         let mut seen = std::pin::pin!(watcher::watch_object(api, SECRET));
         let mut pause = PAUSES.start;
         let mut version = None;
-        loop {
-            let next = tokio::select! {
-                () = cancel.cancelled() => return,
-                next = seen.next() => next,
-            };
+        while let Some(next) = seen.next().await {
             match next {
-                Some(Ok(Some(secret))) => {
+                Ok(Some(secret)) => {
                     pause = PAUSES.start;
                     // The first steps of a rotation come before there is something to serve.
                     let has_certificate = secret.data.as_ref().is_some_and(|data| data.contains_key(CERTIFICATE_ENTRY));
@@ -104,18 +99,17 @@ impl Serving {
                     match self.load_secret(&secret) {
                         Ok(until) => tracing::info!(%until, "serving the webhook with the certificate of the Secret"),
                         Err(error) => {
-                            tracing::error!(%error, "cannot serve with the new certificate, keeping the old one")
+                            tracing::error!(%error, "cannot serve with the new certificate, keeping the old one");
                         }
                     }
                     version = secret.metadata.resource_version;
                 }
-                Some(Ok(None)) => tracing::debug!("there is no Secret with a certificate of the webhook yet"),
-                Some(Err(error)) => {
+                Ok(None) => tracing::debug!("there is no Secret with a certificate of the webhook yet"),
+                Err(error) => {
                     tracing::warn!(%error, "the watch of the webhook's certificate was interrupted");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.end);
                 }
-                None => return,
             }
         }
     }
