@@ -2,4 +2,5 @@
 
 pub mod department;
 pub mod journal;
+pub mod replicas;
 pub mod rights;

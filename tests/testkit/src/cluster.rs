@@ -56,6 +56,11 @@ impl Cluster {
         self.tool("kubectl", arguments)
     }
 
+    /// Runs `kubectl` with this on its standard input.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<String> {
+        self.tool_with_input("kubectl", arguments, Some(input))
+    }
+
     /// Runs `kubectl tetrarch`, by its binary.
     pub fn plugin(&self, arguments: &[&str]) -> Result<String> {
         self.tool("kubectl-tetrarch", arguments)
