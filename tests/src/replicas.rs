@@ -21,6 +21,7 @@ use tetrarch_testkit::cluster::Cluster;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
+    sync::oneshot,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -35,10 +36,37 @@ const TIMING: Timing = Timing {
     retry: Duration::from_millis(500),
 };
 
-/// One replica.
+/// One replica, which has threads of its own so that it can end in the middle of anything.
 struct Replica {
     stop: CancellationToken,
-    task: JoinHandle<Result<(), run::Error>>,
+    kill: CancellationToken,
+    ended: oneshot::Receiver<Result<()>>,
+}
+
+impl Replica {
+    fn start(serve: Serve) -> Self {
+        let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+        let (sender, ended) = oneshot::channel();
+        let (until_stop, until_kill) = (stop.clone(), kill.clone());
+        std::thread::spawn(move || {
+            let run = || {
+                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+                let result = runtime.block_on(async {
+                    // A client belongs to the runtime it was made in.
+                    let client = Cluster::connect().await?.client;
+                    tokio::select! {
+                        result = run::serve_until(serve, client, TIMING, until_stop) => Ok(result?),
+                        () = until_kill.cancelled() => Ok(()),
+                    }
+                });
+                runtime.shutdown_background();
+                result
+            };
+            // Nobody may be interested any more.
+            let _ = sender.send(run());
+        });
+        Self { stop, kill, ended }
+    }
 }
 
 /// The replicas and the address in front of them.
@@ -94,16 +122,14 @@ impl Replicas {
             "--http-addr", "127.0.0.1:0", "--webhook-addr", &listen, "--webhook-registered", "--webhook-drain", "500ms",
         ];
         let serve = Serve::try_parse_from(fixed.into_iter().chain(self.arguments.iter().map(String::as_str)))?;
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(Box::pin(run::serve_until(serve, self.cluster.client.clone(), TIMING, stop.clone())));
-        self.running.push(Replica { stop, task });
+        self.running.push(Replica::start(serve));
         for _ in 0..300 {
             if TcpStream::connect(webhook).await.is_ok() {
                 self.with_backends(|backends| backends.push(webhook));
                 return Ok(());
             }
-            if self.running.last().is_some_and(|replica| replica.task.is_finished()) {
-                break;
+            if let Some(Ok(result)) = self.running.last_mut().map(|replica| replica.ended.try_recv()) {
+                return result.with_context(|| format!("{identity} has ended"));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -115,16 +141,16 @@ impl Replicas {
         ensure!(!self.running.is_empty(), "no replica runs");
         let replica = self.running.remove(0);
         replica.stop.cancel();
-        replica.task.await??;
-        self.with_backends(|backends| drop(backends.remove(0)));
+        replica.ended.await??;
+        self.with_backends(|backends| backends.remove(0));
         Ok(())
     }
 
     /// Ends the oldest replica in the middle of whatever it does.
     pub fn kill_oldest(&mut self) {
         if !self.running.is_empty() {
-            self.running.remove(0).task.abort();
-            self.with_backends(|backends| drop(backends.remove(0)));
+            self.running.remove(0).kill.cancel();
+            self.with_backends(|backends| backends.remove(0));
         }
     }
 
@@ -162,7 +188,7 @@ impl Replicas {
 impl Drop for Replicas {
     fn drop(&mut self) {
         for replica in &self.running {
-            replica.task.abort();
+            replica.kill.cancel();
         }
         self.forward.abort();
         let _ = unregister(&self.cluster);

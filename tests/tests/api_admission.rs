@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use axum::http::Request;
 use kube::client::Body;
 use serde::Deserialize;
 use serde_json::{Value, json};

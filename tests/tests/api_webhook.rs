@@ -48,23 +48,25 @@ async fn certificates_of_a_minute_are_renewed_under_load_without_a_failed_admiss
     let api = Api::<Orchestrator>::all(cluster.client.clone());
     let (sent, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::<String>::new())));
     let mut seen = (Vec::new(), Vec::new());
+    let mut ticks = 0;
     let mut tick = tokio::time::interval(Duration::from_secs(1) / RATE);
     let began = tokio::time::Instant::now();
     let mut requests = tokio::task::JoinSet::new();
     while began.elapsed() < LOAD {
         tick.tick().await;
-        let (api, sent, failed) = (api.clone(), sent.clone(), failed.clone());
+        let (api, counted, failures) = (api.clone(), sent.clone(), failed.clone());
         requests.spawn(async move {
             let dry = PostParams { dry_run: true, ..PostParams::default() };
             let Ok(object) = orchestrator("renewal") else { return };
             let result = api.create(&dry, &object).await;
-            sent.fetch_add(1, Ordering::Relaxed);
+            counted.fetch_add(1, Ordering::Relaxed);
             if let Err(error) = result {
-                failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(error.to_string());
+                failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(error.to_string());
             }
         });
         while requests.try_join_next().is_some() {}
-        if sent.load(Ordering::Relaxed) % (RATE as usize) == 0 {
+        ticks += 1;
+        if ticks % (5 * RATE) == 0 {
             let (certificate, bundle) = serving_certificate(&cluster)?;
             if !seen.0.contains(&certificate) {
                 seen.0.push(certificate);
