@@ -117,9 +117,24 @@ impl Replicas {
         let identity = format!("replica-{}", self.started);
         let listen = webhook.to_string();
         let fixed = [
-            "serve", "--namespace", NAMESPACE, "--identity", &identity, "--bus-url", "nats://127.0.0.1:1",
-            "--supervisor-image", "tetrarch/supervisor:dev", "--sidecar-image", "tetrarch/agent-sidecar:dev",
-            "--http-addr", "127.0.0.1:0", "--webhook-addr", &listen, "--webhook-registered", "--webhook-drain", "500ms",
+            "serve",
+            "--namespace",
+            NAMESPACE,
+            "--identity",
+            &identity,
+            "--bus-url",
+            "nats://127.0.0.1:1",
+            "--supervisor-image",
+            "tetrarch/supervisor:dev",
+            "--sidecar-image",
+            "tetrarch/agent-sidecar:dev",
+            "--http-addr",
+            "127.0.0.1:0",
+            "--webhook-addr",
+            &listen,
+            "--webhook-registered",
+            "--webhook-drain",
+            "500ms",
         ];
         let serve = Serve::try_parse_from(fixed.into_iter().chain(self.arguments.iter().map(String::as_str)))?;
         self.running.push(Replica::start(serve));
@@ -213,7 +228,8 @@ fn registration(cluster: &Cluster, address: SocketAddr) -> Result<Vec<Value>> {
         }
         for webhook in document["webhooks"].as_array_mut().into_iter().flatten() {
             let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap_or("/").to_owned();
-            let left_alone = json!({"name": "not-the-stagehand", "expression": "request.userInfo.username != 'stagehand'"});
+            let left_alone =
+                json!({"name": "not-the-stagehand", "expression": "request.userInfo.username != 'stagehand'"});
             match webhook["matchConditions"].as_array_mut() {
                 Some(conditions) => conditions.push(left_alone),
                 None => webhook["matchConditions"] = json!([left_alone]),

@@ -99,7 +99,10 @@ impl<'a> Scene<'a> {
                 scene.open_namespace(object)?;
             }
             cluster
-                .kubectl_with(&["apply", "--server-side", "-f", "-", "--as", STAGEHAND, "--as-group", "system:masters"], &object.to_string())
+                .kubectl_with(
+                    &["apply", "--server-side", "-f", "-", "--as", STAGEHAND, "--as-group", "system:masters"],
+                    &object.to_string(),
+                )
                 .with_context(|| format!("{object}"))?;
         }
         // The replicas see it by their watches; the promise is two seconds.

@@ -35,7 +35,11 @@ fn serving_certificate(cluster: &Cluster) -> Result<(String, String)> {
     let secret = cluster.get("secret", Some(NAMESPACE), "tetrarch-webhook-tls")?.context("no serving certificate")?;
     let text = |key: &str| secret["data"][key].as_str().unwrap_or_default().to_owned();
     let bundle = cluster.kubectl(&[
-        "get", "validatingwebhookconfiguration", "tetrarch", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}",
+        "get",
+        "validatingwebhookconfiguration",
+        "tetrarch",
+        "-o",
+        "jsonpath={.webhooks[0].clientConfig.caBundle}",
     ])?;
     Ok((text("tls.crt"), bundle))
 }
@@ -126,7 +130,10 @@ async fn a_dead_webhook_keeps_our_kinds_out_and_nothing_else() -> Result<()> {
     }
     admitted.context("a new replica does not answer")?;
     for name in ["before", "after"] {
-        let background = kube::api::DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..kube::api::DeleteParams::default() };
+        let background = kube::api::DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..kube::api::DeleteParams::default()
+        };
         api.delete(name, &background).await?;
     }
     drop(stored);
