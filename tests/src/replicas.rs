@@ -29,13 +29,6 @@ use tokio_util::sync::CancellationToken;
 /// Namespace that the operators believe to run in.
 pub const NAMESPACE: &str = "tetrarch-system";
 
-/// Times of the election: a second instead of many, so that a test can wait for them.
-const TIMING: Timing = Timing {
-    duration: Duration::from_secs(3),
-    renew_deadline: Duration::from_secs(2),
-    retry: Duration::from_millis(500),
-};
-
 /// One replica, which has threads of its own so that it can end in the middle of anything.
 struct Replica {
     stop: CancellationToken,
@@ -55,7 +48,7 @@ impl Replica {
                     // A client belongs to the runtime it was made in.
                     let client = Cluster::connect().await?.client;
                     tokio::select! {
-                        result = run::serve_until(serve, client, TIMING, until_stop) => Ok(result?),
+                        result = run::serve_until(serve, client, Timing::DEFAULT, until_stop) => Ok(result?),
                         () = until_kill.cancelled() => Ok(()),
                     }
                 });
@@ -85,6 +78,9 @@ impl Replicas {
     /// Installs definitions, roles for a namespace and the registration, starts `count` replicas with further arguments of
     /// `serve`, and waits until the API server gets answers.
     pub async fn start(cluster: &Cluster, count: usize, arguments: &[&str]) -> Result<Self> {
+        // What the replicas say is printed with a test that fails. Another test may have set it up already.
+        let filter = std::env::var("TETRARCH_LOG").unwrap_or_else(|_| "warn,tetrarch_operator=info".to_owned());
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         cluster.install_definitions()?;
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
         cluster.apply(&namespace.to_string())?;
