@@ -3,6 +3,8 @@
 #   crds/src            -> crds/generated, config/crd/bases, charts/tetrarch-crds/templates, docs/reference
 #   config/rbac         -> charts/tetrarch/files
 #   charts/*/values.yaml -> the table in charts/*/README.md
+#   config/samples/policies -> docs/policy-templates.md
+#   operator/kubectl-tetrarch/src/args -> docs/reference/kubectl-tetrarch.md
 #   charts/tetrarch     -> config/manager, config/webhook, config/nats, with the chart's defaults
 # shellcheck source=tests/steps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
@@ -20,6 +22,34 @@ generate_crds() {
   crdgen "$out/config/crd/bases"
   crdgen --helm "$out/charts/tetrarch-crds/templates"
   crdgen --markdown "$out/docs/reference"
+}
+
+# The first comment of each template is its title and what to know of it.
+index_templates() {
+  local folder name
+  mkdir -p "$out/docs"
+  {
+    cat <<'HEAD'
+<!-- Generated from config/samples/policies by 'make generate'; do not edit. -->
+# Policy templates
+
+Each folder holds the policies (`policy.yaml`), a small hierarchy that complies (`hierarchy.yaml`) and what they accept and
+refuse (`policy-tests.yaml`). [How to use and test them](policy-testing.md).
+HEAD
+    for folder in config/samples/policies/*/; do
+      name=$(basename "$folder")
+      echo
+      echo "## [$name](../$folder)"
+      echo
+      awk '!/^#/ { exit } { sub(/^# /, ""); print }' "${folder}policy.yaml"
+      echo
+      awk '/^  - name: / { sub(/^  - name: /, ""); name = $0 } /^    expect: / { print "- " name ": " $2 }' "${folder}policy-tests.yaml"
+    done
+  } >"$out/docs/policy-templates.md"
+}
+
+describe_plugin() {
+  cargo run --quiet --locked -p kubectl-tetrarch -- reference >"$out/docs/reference/kubectl-tetrarch.md"
 }
 
 copy_roles() {
@@ -62,6 +92,8 @@ render_bases() {
 
 generate_all() {
   generate_crds
+  describe_plugin
+  index_templates
   copy_roles
   render_bases
   tabulate_values

@@ -43,7 +43,12 @@ async fn every_sample_is_accepted_with_strict_validation() -> Result<()> {
     let mut kinds = Vec::new();
     for sample in &samples {
         let text = fs::read_to_string(sample)?;
-        for object in documents(&text)?.iter().filter(|object| !object.is_null()) {
+        let objects = documents(&text)?;
+        // Tests of policies are read by the plugin, not by the API server.
+        if objects.iter().any(|object| object["kind"] == "PolicyTests") {
+            continue;
+        }
+        for object in objects.iter().filter(|object| !object.is_null()) {
             kinds.push(object["kind"].as_str().unwrap_or_default().to_owned());
             // In life the Domain makes it; nobody reconciles here.
             if let Some(namespace) = object["metadata"]["namespace"].as_str() {

@@ -66,6 +66,9 @@ pub enum Command {
     Cancel(Cancel),
     /// Test, explain, compare and check policies; approve what they hold back
     Policy(policy::Policy),
+    /// Print this reference in Markdown
+    #[command(hide = true)]
+    Reference,
     /// Print the versions of this program and of the operator
     Version(Version),
 }

@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod follow;
 pub mod policy;
+pub mod reference;
 pub mod show;
 pub mod version;
 

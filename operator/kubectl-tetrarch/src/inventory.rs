@@ -245,13 +245,11 @@ impl Inventory {
 impl Item {
     /// A problem of one of its fields.
     pub fn problem(&self, field: impl Into<String>, message: impl Into<String>) -> Problem {
-        match &self.source {
-            Some(source) => source.problem(field, message),
-            None => {
-                let file = PathBuf::from(format!("{} {}", self.kind, self.path()));
-                Problem { field: field.into(), ..Problem::of_file(&file, message) }
-            }
+        if let Some(source) = &self.source {
+            return source.problem(field, message);
         }
+        let object = PathBuf::from(format!("{} {}", self.kind, self.path()));
+        Problem { field: field.into(), ..Problem::of_file(&object, message) }
     }
 
     /// Kind, namespace and name.

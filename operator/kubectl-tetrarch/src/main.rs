@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Command},
-    command::{ask, follow, policy, show, version},
+    command::{ask, follow, policy, reference, show, version},
     exit::Exit,
     failure::Error,
 };
@@ -45,6 +45,9 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
     if let Command::Version(asked) = &args.command {
         return version::version(&args.access, asked).await;
     }
+    if let Command::Reference = &args.command {
+        return reference::print();
+    }
     if let Command::Policy(asked) = &args.command {
         return policy::policy(&args.access, asked).await;
     }
@@ -56,6 +59,7 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
         Command::Run(asked) => ask::run(&cluster, asked).await,
         Command::Watch(asked) => follow::watch(&cluster, asked).await,
         Command::Cancel(asked) => ask::cancel(&cluster, asked).await,
+        Command::Reference => reference::print(),
         Command::Policy(asked) => policy::policy(&args.access, asked).await,
         Command::Version(asked) => version::version(&args.access, asked).await,
     }

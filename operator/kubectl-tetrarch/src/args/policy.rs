@@ -93,7 +93,7 @@ pub enum Report {
     Json,
     /// YAML.
     Yaml,
-    /// JUnit XML, which CI systems show.
+    /// XML that CI systems show.
     Junit,
 }
 

@@ -1,6 +1,9 @@
 //! `policy pending`, `approve` and `reject`: what waits for a person, and what the person says.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    fmt::Write as _,
+    io::{IsTerminal as _, Write as _},
+};
 
 use kube::{ResourceExt as _, core::DynamicObject};
 use serde_json::{Value, json};
@@ -113,13 +116,13 @@ fn title(object: &DynamicObject, asked: &Object) -> String {
 fn shown(object: &DynamicObject, asked: &Object, held: &Held) -> String {
     let mut text = format!("{}, generation {}, is held:\n", title(object, asked), held.generation);
     for finding in &held.findings {
-        text.push_str(&format!("  {finding}\n"));
+        let _ = writeln!(text, "  {finding}");
     }
     if let Some(spec) = object.data.get("spec").filter(|spec| **spec != Value::Null) {
         let spec = serde_yaml::to_string(spec).unwrap_or_default();
         text.push_str("spec:\n");
         for line in spec.lines() {
-            text.push_str(&format!("  {line}\n"));
+            let _ = writeln!(text, "  {line}");
         }
     }
     text

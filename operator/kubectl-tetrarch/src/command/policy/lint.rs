@@ -186,7 +186,7 @@ fn idle(
     let fields = policy.limits.keys().map(|limit| format!("limits.{limit}"));
     let fields = fields.chain(policy.allow.keys().map(|allowance| format!("allow.{allowance}")));
     for field in fields {
-        let says = selected.iter().flat_map(|object| &object.rows).filter(|row| row.field == field).flat_map(|row| {
+        let says = selected.iter().flat_map(|object| &object.rows).filter(|row| row.field == field).filter_map(|row| {
             let own_say = row
                 .says
                 .iter()

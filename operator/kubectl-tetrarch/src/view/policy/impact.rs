@@ -1,6 +1,9 @@
 //! What follows for everything below when policies change.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -243,13 +246,14 @@ pub fn render(impact: &Impact, style: Style) -> String {
     ] {
         section(&mut text, list, &style.paint(tone, &icon.to_string()), what);
     }
-    if impact.breaks() {
-        let count = impact.refused.len() + impact.violating.len() + impact.clamped.len();
-        let s = if count == 1 { "" } else { "s" };
-        let _ = writeln!(text, "\n{}", style.paint(Tone::Bad, &format!("{count} object{s} would be affected")));
-    } else {
-        let _ = writeln!(text, "\n{}", style.paint(Tone::Good, "nothing would break"));
-    }
+    let broken = [&impact.refused, &impact.violating, &impact.clamped];
+    let objects: BTreeSet<&str> = broken.into_iter().flatten().map(|affected| affected.object.as_str()).collect();
+    let (tone, sum) = match objects.len() {
+        0 => (Tone::Good, "nothing would break".to_owned()),
+        1 => (Tone::Bad, "1 object would be affected".to_owned()),
+        count => (Tone::Bad, format!("{count} objects would be affected")),
+    };
+    let _ = writeln!(text, "\n{}", style.paint(tone, &sum));
     text
 }
 

@@ -1,4 +1,4 @@
-//! The results of policy tests as JUnit XML.
+//! The results of policy tests as XML that CI systems show.
 
 use std::fmt::Write as _;
 
