@@ -91,7 +91,7 @@ fn a_loosened_policy_fails_the_tests_with_a_difference_and_exit_code_1() {
 }
 
 #[rstest::rstest]
-#[case("policy.yaml", "limits:", "limts:", "policy.yaml:14: spec.policies[1].limts: is no field: write limits")]
+#[case("policy.yaml", "limits:", "limts:", "policy.yaml:13: spec.policies[1].limts: is no field: write limits")]
 #[case("policy-tests.yaml", "expect: Warn", "expect: Worn", "tests[3]: unknown variant `Worn`")]
 #[case(
     "policy-tests.yaml",
