@@ -3,6 +3,7 @@
 //! A test file is read by `kubectl tetrarch policy test`, which asks the webhook's own decision, and by whoever wants to ask
 //! a real API server the same.
 
+mod capacity;
 mod expand;
 mod judge;
 #[cfg(test)]

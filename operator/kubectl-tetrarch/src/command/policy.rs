@@ -6,6 +6,9 @@ mod explain;
 mod lint;
 mod test;
 
+#[cfg(test)]
+pub use lint::mistakes;
+
 use crate::{
     args::{
         Access,

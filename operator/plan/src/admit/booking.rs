@@ -1,10 +1,14 @@
 //! What a write means for capacity: which claim has to be booked before it may be stored.
 
 use kube_core::ResourceExt;
-use tetrarch_core::capacity::{Claim, Declared, Key, Quota};
+use tetrarch_core::{
+    capacity::{Claim, Declared, Key, Quota, Refusal, Resource},
+    policy::Level,
+};
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor};
 
 use super::{
+    finding::{Code, Finding},
     index::{Index, supervisor_name},
     place::Place,
     review::Manifest,
@@ -82,4 +86,21 @@ pub(super) fn booking(new: &Manifest, old: Option<&Manifest>, place: &Place<'_>,
         orchestrator,
         claim: Claim { key, uid: metadata.uid.clone().unwrap_or_default(), base, declared: wanted },
     })
+}
+
+/// Why a claim that there is no room for is refused: the field of the object that asks for too much. The sentence of the
+/// refusal names the remedy.
+pub fn refused(key: &Key, refusal: &Refusal) -> Finding {
+    let field = refusal.resource().map_or_else(|| "spec".to_owned(), |resource| field(key.level, resource));
+    Finding::denied(Code::Capacity, field, refusal.to_string(), "")
+}
+
+fn field(level: Level, resource: Resource) -> String {
+    match (level, resource) {
+        (Level::AgentPool, Resource::Agents) => "spec.scaling.max or spec.replicas".to_owned(),
+        (Level::AgentPool, Resource::Cpu | Resource::Memory | Resource::Gpus) => "spec.agent.resources".to_owned(),
+        (Level::AgentPool, _) => format!("spec.budget.{resource}"),
+        (Level::Orchestrator, _) => format!("spec.capacity.{resource}"),
+        (_, _) => format!("spec.quota.{resource}"),
+    }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tetrarch_core::policy::Kind;
 
-use super::{Change, Expect, Operation, Outcome};
+use super::{Change, Expect, Operation, Outcome, capacity};
 use crate::admit::{
     self, Check, Finding, Index, Review, User,
     review::{self, Target, Written},
@@ -28,7 +28,10 @@ pub fn judge(index: &Index, change: &Change, can: &[String], now: Timestamp) -> 
         }
         **new = Written::read(review.kind, document);
     }
-    let found = admit::decide(&review, index, now);
+    let mut found = admit::decide(&review, index, now);
+    if let Some(booking) = found.booking.as_ref().filter(|_| found.is_allowed()) {
+        found.denials.extend(capacity::examine(booking, index, now));
+    }
     let steps = [
         (Expect::Deny, found.denials.iter().chain(refused(&found.checks, can)).collect::<Vec<_>>()),
         (Expect::Hold, found.held.iter().collect()),
