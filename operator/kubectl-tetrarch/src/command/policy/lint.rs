@@ -81,6 +81,26 @@ pub fn mistakes(inventory: &Inventory) -> Vec<Mistake> {
     }
     mistakes.sort_by(|a, b| (&a.problem.place, a.severity).cmp(&(&b.problem.place, b.severity)));
     mistakes.dedup();
+    without_consequences(mistakes)
+}
+
+/// How the message about a value that never decides begins.
+const NEVER: &str = "never decides";
+
+/// A value that never decides is told only when nothing else is wrong with it: the other mistake is why.
+fn without_consequences(mistakes: Vec<Mistake>) -> Vec<Mistake> {
+    let (idle, told): (Vec<_>, Vec<_>) =
+        mistakes.into_iter().partition(|mistake| mistake.problem.message.starts_with(NEVER));
+    let is_explained = |idle: &Mistake| {
+        told.iter().map(|told| &told.problem).any(|told| {
+            let within = idle.problem.field.strip_prefix(&told.field);
+            told.place.file == idle.problem.place.file
+                && within.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    };
+    let unexplained: Vec<Mistake> = idle.into_iter().filter(|mistake| !is_explained(mistake)).collect();
+    let mut mistakes: Vec<Mistake> = told.into_iter().chain(unexplained).collect();
+    mistakes.sort_by(|a, b| (&a.problem.place, a.severity).cmp(&(&b.problem.place, b.severity)));
     mistakes
 }
 
@@ -198,10 +218,8 @@ fn idle(
             && let Some((_, row)) = says.first()
         {
             let who: Vec<String> = row.deciding().map(ToString::to_string).collect();
-            let message = format!(
-                "never decides: {} is as strict or stricter for every object that it applies to",
-                who.join(" and ")
-            );
+            let message =
+                format!("{NEVER}: {} is as strict or stricter for every object that it applies to", who.join(" and "));
             mistakes.push(own.mistake(Severity::Warning, format!("{path}.{field}"), message));
         }
     }

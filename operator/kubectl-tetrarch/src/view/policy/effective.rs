@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::Serialize;
-use tetrarch_core::policy::{Allowance, Explanation, Kind, Limit, Owner, Requirement, Say, Subject, explain};
+use tetrarch_core::policy::{Action, Allowance, Explanation, Kind, Limit, Owner, Requirement, Say, Subject, explain};
 use tetrarch_plan::admit::{Finding, Index, chain::Chain};
 
 use crate::{
@@ -69,6 +69,10 @@ pub fn values(index: &Index, item: &Item) -> Vec<Explanation> {
 /// Every value that holds for objects of a kind with these labels, without those that the kind has no field for.
 fn of_kind(chain: &Chain, kind: Kind, labels: &BTreeMap<String, String>) -> Vec<Explanation> {
     let mut rows = explain(&chain.effective(&Subject { kind, labels }));
+    // What needs an approval is held, whatever the action of the policy.
+    for row in rows.iter_mut().filter(|row| row.field == "require.approvalFor") {
+        row.action = Action::RequireApproval;
+    }
     rows.retain(|row| {
         let field = |prefix: &str| row.field.strip_prefix(prefix);
         let limit = field("limits.").and_then(|name| Limit::ALL.into_iter().find(|limit| limit.as_str() == name));
