@@ -12,9 +12,15 @@ control_plane=(tetrarch-operator tetrarch-supervisor tetrarch-agent-sidecar)
 
 build() {
   local packages=(-p tetrarch-operator -p tetrarch-supervisor -p tetrarch-agent-sidecar -p kubectl-tetrarch -p licence-agents)
-  [[ ${1:-} != --tests ]] || packages+=(-p tetrarch-tests)
-  cargo build --locked --profile image --bins "${packages[@]}"
   mkdir -p "$tools"
+  if [[ ${1:-} == --tests ]]; then
+    packages+=(-p tetrarch-tests)
+    # The sidecar without one protection, with which the tests prove that they notice. Built first and copied, because the
+    # sound one takes its place.
+    cargo build --locked --profile image --bins -p tetrarch-agent-sidecar --features fault-no-deduplication
+    cp -f "$target/image/tetrarch-agent-sidecar" "$tools/broken-sidecar"
+  fi
+  cargo build --locked --profile image --bins "${packages[@]}"
   local program
   for program in "${control_plane[@]}" kubectl-tetrarch licence-agents scripted-agent; do
     [[ ! -x $target/image/$program ]] || ln -sfn "$target/image/$program" "$tools/$program"
@@ -45,7 +51,10 @@ load() {
   done
   for program in "${control_plane[@]}"; do load_program "$name" "$program" "$(tag)"; done
   load_program "$name" licence-agents dev "${dataset[@]}"
-  if $tests; then load_program "$name" scripted-agent dev; fi
+  if $tests; then
+    load_program "$name" scripted-agent dev
+    load_program "$name" broken-sidecar dev
+  fi
   "$cluster" load --name "$name" --image tetrarch/nats:dev --binary "$(readlink -f "$tools/nats-server")" --entrypoint /nats-server
 }
 

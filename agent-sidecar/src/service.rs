@@ -1,5 +1,7 @@
 //! The loop of one sidecar: turns what the bus, the agent, time and people do into events, and does what the session orders.
 
+#[cfg(feature = "fault-no-deduplication")]
+mod fault;
 mod handle;
 mod held;
 mod work;

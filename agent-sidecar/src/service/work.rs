@@ -255,7 +255,11 @@ impl Service {
 
 async fn write_batch(bus: Bus, results: Vec<(Key, Message)>) -> Done {
     let (keys, messages): (Vec<Key>, Vec<Message>) = results.into_iter().unzip();
-    let written = match bus.publish_batch(&messages).await {
+    #[cfg(not(feature = "fault-no-deduplication"))]
+    let stored = bus.publish_batch(&messages).await;
+    #[cfg(feature = "fault-no-deduplication")]
+    let stored = super::fault::write_results(&bus, &messages).await;
+    let written = match stored {
         Ok(written) => {
             for (message, written) in messages.iter().zip(written) {
                 if written == Written::Exists {

@@ -39,11 +39,17 @@ struct Arguments {
     /// Runs of the five-stage pipeline.
     #[arg(long, default_value_t = 100)]
     patterns: usize,
+    /// Nothing but the cost of reconciling AgentPools.
+    #[arg(long)]
+    only_pools: bool,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.only_pools {
+        return reconcile::run(&arguments.pools).await;
+    }
     println!(
         "durability: file storage, sync_interval always, one replica; nats-server and everything else on this machine\n"
     );
