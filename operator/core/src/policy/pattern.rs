@@ -14,7 +14,7 @@ pub enum InvalidPattern {
     #[error("{0:?} has a * before its end: write a name, or a prefix with one * as its last character")]
     Star(String),
     /// White space or a control character, which no name holds.
-    #[error("{0:?} holds white space or a control character: no name does, remove it")]
+    #[error("{0:?} holds white space or a control character, which no name does: remove it")]
     Character(String),
 }
 

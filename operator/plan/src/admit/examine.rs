@@ -89,7 +89,7 @@ fn check_limit(
     limit: Limit,
     value: u64,
     field: &str,
-    problem: impl FnOnce(String) -> String,
+    problem: impl FnOnce(&str) -> String,
     effective: &Effective,
     found: &mut Vec<Finding>,
 ) {
@@ -97,8 +97,8 @@ fn check_limit(
     let (written, bound) = (limit.quantity(value).to_string(), breach.constraint.value());
     found.push(Finding::of_policy(
         field,
-        written.clone(),
-        problem(written),
+        &*written,
+        problem(&written),
         Against {
             code: Code::Limit,
             action: breach.action,
@@ -110,7 +110,7 @@ fn check_limit(
     ));
 }
 
-fn is(value: String) -> String {
+fn is(value: &str) -> String {
     format!("is {value}")
 }
 

@@ -80,13 +80,13 @@ impl Situation<'_> {
         if let Some(request) = self.request().filter(|_| self.old.is_some()) {
             match self.approve(request, &mut outcome) {
                 Ok(stamp) => self.set(ANNOTATION_APPROVAL, Some(stamp), &mut outcome.patch),
-                Err(finding) => outcome.denials.push(finding),
+                Err(finding) => outcome.denials.push(*finding),
             }
         }
         outcome
     }
 
-    fn approve(&self, request: &str, outcome: &mut Outcome) -> Result<String, Finding> {
+    fn approve(&self, request: &str, outcome: &mut Outcome) -> Result<String, Box<Finding>> {
         let held = self.approvable(request)?;
         self.check_approver(&held, outcome);
         let reason = get(self.new_annotations(), ANNOTATION_APPROVE_REASON).map(str::to_owned);
@@ -96,10 +96,11 @@ impl Situation<'_> {
     }
 
     /// What is held and asked to be approved, or why there is nothing to approve.
-    fn approvable(&self, request: &str) -> Result<Held, Finding> {
+    fn approvable(&self, request: &str) -> Result<Held, Box<Finding>> {
         let field = field(ANNOTATION_APPROVE);
         let current = self.old.map_or(0, |old| old.metadata().generation.unwrap_or_default());
-        let denied = |problem: String, remedy: String| Finding::denied(Code::Approval, &field, problem, remedy);
+        let denied =
+            |problem: String, remedy: String| Box::new(Finding::denied(Code::Approval, &field, problem, remedy));
         if self.is_governed {
             let problem = "is set together with another change, which nobody can have looked at".to_owned();
             return Err(denied(
@@ -221,7 +222,7 @@ impl Situation<'_> {
         };
         match self.approvable(request) {
             Ok(held) => self.check_approver(&held, outcome),
-            Err(finding) => outcome.denials.push(finding),
+            Err(finding) => outcome.denials.push(*finding),
         }
     }
 
@@ -231,13 +232,13 @@ impl Situation<'_> {
             return;
         }
         let is_first = self.new_annotations().is_none_or(BTreeMap::is_empty) && patch.is_empty();
-        let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
         match value {
-            Some(value) if is_first => {
-                patch.push(Change::Add { path: "/metadata/annotations".to_owned(), value: json!({ key: value }) });
+            Some(text) if is_first => {
+                patch.push(Change::Add { path: "/metadata/annotations".to_owned(), value: json!({ key: text }) });
             }
-            Some(value) => patch.push(Change::Add { path, value: json!(value) }),
-            None => patch.push(Change::Remove { path }),
+            Some(text) => patch.push(Change::Add { path: pointer, value: json!(text) }),
+            None => patch.push(Change::Remove { path: pointer }),
         }
     }
 }

@@ -122,7 +122,7 @@ impl Look<'_> {
         self.found += 1;
         if self.named.len() < NAMED {
             let metadata = manifest.metadata();
-            let namespace = metadata.namespace.iter().map(|namespace| format!("{namespace}/")).collect::<String>();
+            let namespace = metadata.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
             let why = found.first().map(|finding| format!("{} {}", finding.field, finding.problem)).unwrap_or_default();
             self.named.push(format!("{kind} {namespace}{} ({why})", metadata.name.as_deref().unwrap_or_default()));
         }

@@ -268,13 +268,20 @@ mod tests {
         serde_json::to_vec(&json!({ "apiVersion": VERSION, "kind": "AdmissionReview", "request": request })).unwrap()
     }
 
+    fn pool(agent: &Value) -> Value {
+        json!({
+            "apiVersion": "tetrarch.dev/v1alpha1", "kind": "AgentPool",
+            "metadata": { "name": "classifier", "namespace": "compliance" }, "spec": { "agent": agent },
+        })
+    }
+
     #[test]
     fn reads_who_writes_what_and_how() {
-        let review = read(&request("agentpools", &json!({ "object": { "spec": { "agent": { "image": "a" } } } })));
+        let review = read(&request("agentpools", &json!({ "object": pool(&json!({ "image": "a" })) })));
         let review = review.unwrap().review.unwrap();
         assert_eq!((review.kind, review.name.as_str(), review.is_patch), (Kind::AgentPool, "classifier", true));
         let Target::Whole { new: Some(new), old: None } = &review.target else { panic!("{review:?}") };
-        assert!(new.manifest().is_ok());
+        assert!(new.manifest().is_ok(), "{new:?}");
     }
 
     #[test]
@@ -292,18 +299,20 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_read_is_a_review_with_the_reason() {
-        let read = read(&request("agentpools", &json!({ "object": { "spec": { "agent": 3 } } }))).unwrap();
+        let read = read(&request("agentpools", &json!({ "object": pool(&json!(3)) }))).unwrap();
         let Target::Whole { new: Some(new), .. } = read.review.unwrap().target else { panic!("no object") };
         assert!(new.manifest().unwrap_err().contains("invalid type"));
     }
 
     #[test]
     fn an_object_that_is_nested_too_deeply_is_one_that_cannot_be_read() {
-        let body = String::from_utf8(request("agentpools", &json!({ "object": "deep" }))).unwrap();
+        let overlay = json!({ "image": "a", "podTemplate": "deep" });
+        let body = String::from_utf8(request("agentpools", &json!({ "object": pool(&overlay) }))).unwrap();
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let read = read(body.replace(r#""deep""#, &deep).as_bytes()).unwrap();
         let Target::Whole { new: Some(new), .. } = read.review.unwrap().target else { panic!("no object") };
-        assert!(new.manifest().unwrap_err().contains("recursion limit"));
+        let error = new.manifest().unwrap_err();
+        assert!(error.contains("recursion limit"), "{error}");
         assert!(new.document().is_null());
     }
 

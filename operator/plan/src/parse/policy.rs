@@ -8,8 +8,9 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tetrarch_core::policy::{
-    Action, Allowance, AppliesTo, Kind, Layer, Level, Owner, Pattern, Patterns, Policy, Requirement, Rule,
+use tetrarch_core::{
+    expression,
+    policy::{Action, Allowance, AppliesTo, Kind, Layer, Level, Owner, Pattern, Patterns, Policy, Requirement, Rule},
 };
 use tetrarch_crds::{
     orchestrator::SigningKey,
@@ -191,19 +192,29 @@ fn require(
         require.insert(Requirement::SignedBy(key.clone()));
     }
     for (index, condition) in written.approval_for.iter().enumerate() {
-        let rule = violations.check(&format!("{path}.approvalFor[{index}]"), Rule::compile(condition, ""));
+        let rule = violations.check(&format!("{path}.approvalFor[{index}]"), compile(condition, ""));
         require.extend(rule.map(Requirement::ApprovalFor));
     }
     require
 }
 
+/// Compiles a rule or condition; where the error does not say what to write instead, that is added.
+fn compile(text: &str, message: &str) -> Result<Rule, String> {
+    Rule::compile(text, message).map_err(|error| match error {
+        expression::Error::Syntax { .. } | expression::Error::Unsupported(_) => {
+            format!("{error}: write a condition in CEL, such as has(object.metadata.labels.team)")
+        }
+        error => error.to_string(),
+    })
+}
+
 fn rules(path: &str, written: &[written::Rule], violations: &mut Violations) -> BTreeSet<Rule> {
-    let compile = |(index, rule): (usize, &written::Rule)| {
+    let compiled = |(index, rule): (usize, &written::Rule)| {
         let path = format!("{path}[{index}]");
         if rule.message.trim().is_empty() {
             violations.add(format!("{path}.message"), "is empty: tell whoever breaks the rule what to write instead");
         }
-        violations.check(&format!("{path}.expression"), Rule::compile(&rule.expression, &rule.message))
+        violations.check(&format!("{path}.expression"), compile(&rule.expression, &rule.message))
     };
-    written.iter().enumerate().filter_map(compile).collect()
+    written.iter().enumerate().filter_map(compiled).collect()
 }

@@ -47,7 +47,7 @@ fn sizes(object: &AgentPool, standard: &Standard<'_>, found: &mut Vec<Finding>) 
     check_limit(Limit::TasksPerAgent, concurrency, "spec.concurrency", is, standard.effective, found);
     let tasks = size.saturating_mul(concurrency);
     let at = found.len();
-    let problem = |tasks| format!("is {concurrency} for up to {size} agents, which makes {tasks} tasks at once");
+    let problem = |tasks: &str| format!("is {concurrency} for up to {size} agents, which makes {tasks} tasks at once");
     check_limit(Limit::ConcurrentTasks, tasks, "spec.concurrency", problem, standard.effective, found);
     if let Some(finding) = found.get_mut(at) {
         // The bound is for the product; what to write is one of its factors.

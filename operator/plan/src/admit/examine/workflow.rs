@@ -26,7 +26,7 @@ pub(super) fn examine(object: &Workflow, standard: &Standard<'_>, found: &mut Ve
             check_limit(Limit::RunTimeout, millis(timeout), "spec.timeout", is, effective, found);
         }
         Some(timeout) => {
-            let problem = |value| format!("is left out, so that a run of priority {priority} may take {value}");
+            let problem = |value: &str| format!("is left out, so that a run of priority {priority} may take {value}");
             check_limit(Limit::RunTimeout, millis(timeout), "spec.timeout", problem, effective, found);
         }
         None => {}
@@ -39,7 +39,7 @@ pub(super) fn examine(object: &Workflow, standard: &Standard<'_>, found: &mut Ve
         match task.timeout.as_ref().map(|text| duration::parse(&text.0)) {
             Some(Ok(timeout)) => check_limit(Limit::TaskTimeout, millis(timeout), &field, is, effective, found),
             None => {
-                let problem = |value| format!("is left out, which means {value}");
+                let problem = |value: &str| format!("is left out, which means {value}");
                 check_limit(Limit::TaskTimeout, millis(TASK_TIMEOUT), &field, problem, effective, found);
             }
             // Told as an invalid spec.
