@@ -8,6 +8,7 @@ use crate::{
     admit::{
         Booking, Finding, Index,
         booking::{self, refused},
+        index::{PoolNode, SupervisorNode},
     },
     hierarchy::namespace_of,
 };
@@ -30,9 +31,9 @@ fn observed(orchestrator: &str, index: &Index) -> Vec<Observed> {
         let domain = domain.object();
         objects.push(seen(domain, booking::of_domain(domain)));
         let Some(space) = index.space(&namespace_of(domain)) else { continue };
-        let supervisors = space.supervisors().map(|node| node.object());
+        let supervisors = space.supervisors().map(SupervisorNode::object);
         objects.extend(supervisors.map(|object| seen(object, booking::of_supervisor(object, Some(domain)))));
-        let pools = space.pools().map(|node| node.object());
+        let pools = space.pools().map(PoolNode::object);
         objects.extend(pools.map(|object| seen(object, booking::of_pool(object, Some(domain)))));
     }
     objects
