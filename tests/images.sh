@@ -16,8 +16,8 @@ build() {
   if [[ ${1:-} == --tests ]]; then
     packages+=(-p tetrarch-tests)
     # The sidecar without one protection, with which the tests prove that they notice. Built first and copied, because the
-    # sound one takes its place.
-    cargo build --locked --profile image --bins -p tetrarch-agent-sidecar --features fault-no-deduplication
+    # sound one takes its place; with all the others, because dependencies would be compiled anew for other sets of features.
+    cargo build --locked --profile image --bins "${packages[@]}" --features tetrarch-agent-sidecar/fault-no-deduplication
     cp -f "$target/image/tetrarch-agent-sidecar" "$tools/broken-sidecar"
   fi
   cargo build --locked --profile image --bins "${packages[@]}"
