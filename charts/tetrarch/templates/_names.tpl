@@ -132,7 +132,7 @@ annotations:
 
 {{/* Whether an update changes what policies look at; the bookkeeping of controllers does not. */}}
 {{- define "tetrarch.webhookChanged" -}}
-request.operation != 'UPDATE' || request.subResource != '' || object.?spec != oldObject.?spec || object.metadata.?labels != oldObject.metadata.?labels || object.metadata.?annotations != oldObject.metadata.?annotations
+request.operation != 'UPDATE' || request.?subResource.orValue('') != '' || object.?spec != oldObject.?spec || object.metadata.?labels != oldObject.metadata.?labels || object.metadata.?annotations != oldObject.metadata.?annotations
 {{- end -}}
 
 {{/* What API servers let through without asking. */}}
