@@ -198,7 +198,7 @@ mod tests {
         assert!(renewed.served != first.served);
         assert!(renewed.bundle() == first.bundle());
         // The next authority is trusted before it signs, the one before after it did.
-        let announced = settle(renewed, at(400));
+        let announced = settle(settle(renewed, at(380)), at(400));
         assert_eq!(count(&announced.bundle()), 2);
         assert!(announced.current == first.current);
         let promoted = settle(announced, at(406));

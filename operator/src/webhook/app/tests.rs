@@ -85,8 +85,8 @@ fn with(change: impl FnOnce(&mut Value)) -> String {
 #[case::answer(with(|review| { review.as_object_mut().unwrap().remove("request"); }), "holds no request")]
 #[case::no_uid(with(|review| { review["request"].as_object_mut().unwrap().remove("uid"); }), "uid")]
 #[case::operation(with(|review| review["request"]["operation"] = json!("EAT")), "EAT")]
-#[case::deep(review(1).to_string().replace(r#"{"replicas":1}"#, &"[".repeat(100_000)), "EOF")]
-#[case::not_utf8(with(|_| ()).replace("3f", "\\ud800"), "surrogate")]
+#[case::deep(review(1).to_string().replace(r#"{"replicas":1}"#, &"[".repeat(100_000)), "expected value")]
+#[case::not_utf8(with(|_| ()).replace("3f", "\\ud800"), "hex escape")]
 #[tokio::test]
 async fn what_is_no_question_gets_400_and_the_reason(#[case] body: String, #[case] expected: &str) {
     let (status, answer) = ask("/validate", body).await;
