@@ -1,5 +1,6 @@
 //! Books capacity in the ledger that all replicas share: claims of the webhook, and what the leader sees of their outcome.
 
+mod books;
 pub mod desk;
 pub mod escalation;
 pub mod lead;
@@ -120,7 +121,7 @@ impl Capacity {
     pub async fn claim(&self, orchestrator: &str, claim: Claim) -> Booked {
         let deadline = Instant::now() + LONGEST_CLAIM;
         let (answer, answered) = oneshot::channel();
-        let order = Order::Claim(Claiming { claim, arrived: Instant::now(), deadline, answer });
+        let order = Order::Claim(Box::new(Claiming { claim, arrived: Instant::now(), deadline, answer }));
         let answer = self.order(orchestrator, order, answered, deadline).await;
         let booked = answer.unwrap_or_else(Booked::Unavailable);
         self.shared.metrics.claimed(match &booked {

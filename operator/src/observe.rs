@@ -18,9 +18,12 @@ use tetrarch_protocol::summary::SupervisorReport;
 
 use crate::context::{Context, account_of};
 
+/// By account and key: the bytes that were read, and what they say.
+type Known = HashMap<(String, String), (Bytes, Arc<SupervisorReport>)>;
+
 /// Reports of Supervisors that were read once for all of their pools, by account and key.
 #[derive(Default)]
-pub struct Reports(Mutex<HashMap<(String, String), (Bytes, Arc<SupervisorReport>)>>);
+pub struct Reports(Mutex<Known>);
 
 impl Reports {
     /// Forgets all; they are read again when they are asked for.

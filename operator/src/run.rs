@@ -135,7 +135,7 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
             sender,
             resign.clone(),
         ));
-        operator.take_turns().await;
+        Box::pin(operator.take_turns()).await;
         resign.cancel();
         // The next leader takes over while this webhook still answers.
         let was_ready = readiness.stop();
@@ -188,7 +188,7 @@ impl Operator {
         Service {
             client: self.client.clone(),
             hierarchy,
-            books: None,
+            books: Some(Arc::new(self.capacity.clone())),
             recorder: self.recorder.clone(),
             metrics: self.metrics.admission().clone(),
             readiness,
@@ -220,7 +220,7 @@ impl Operator {
                 }
             }
             self.metrics.leading(true);
-            self.lead(&mut leading).await;
+            Box::pin(self.lead(&mut leading)).await;
             self.metrics.leading(false);
         }
     }

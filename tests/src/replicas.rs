@@ -29,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 /// Namespace that the operators believe to run in.
 pub const NAMESPACE: &str = "tetrarch-system";
 
+/// Makes the client of one replica.
+pub type MakeClient = fn(kube::Config) -> Result<kube::Client>;
+
 /// One replica, which has threads of its own so that it can end in the middle of anything.
 struct Replica {
     stop: CancellationToken,
@@ -37,7 +40,7 @@ struct Replica {
 }
 
 impl Replica {
-    fn start(serve: Serve) -> Self {
+    fn start(serve: Serve, make_client: MakeClient) -> Self {
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let (sender, ended) = oneshot::channel();
         let (until_stop, until_kill) = (stop.clone(), kill.clone());
@@ -46,7 +49,7 @@ impl Replica {
                 let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
                 let result = runtime.block_on(async {
                     // A client belongs to the runtime it was made in.
-                    let client = Cluster::connect().await?.client;
+                    let client = make_client(Cluster::connect().await?.config().await?)?;
                     tokio::select! {
                         result = run::serve_until(serve, client, Timing::DEFAULT, until_stop) => Ok(result?),
                         () = until_kill.cancelled() => Ok(()),
@@ -71,6 +74,7 @@ pub struct Replicas {
     running: Vec<Replica>,
     forward: JoinHandle<()>,
     arguments: Vec<String>,
+    make_client: MakeClient,
     started: usize,
 }
 
@@ -78,6 +82,16 @@ impl Replicas {
     /// Installs definitions, roles for a namespace and the registration, starts `count` replicas with further arguments of
     /// `serve`, and waits until the API server gets answers.
     pub async fn start(cluster: &Cluster, count: usize, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(cluster, count, arguments, |config| Ok(kube::Client::try_from(config)?)).await
+    }
+
+    /// The same with clients that are made otherwise.
+    pub async fn start_with(
+        cluster: &Cluster,
+        count: usize,
+        arguments: &[&str],
+        make_client: MakeClient,
+    ) -> Result<Self> {
         // What the replicas say is printed with a test that fails. Another test may have set it up already.
         let filter = std::env::var("TETRARCH_LOG").unwrap_or_else(|_| "warn,tetrarch_operator=info".to_owned());
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
@@ -94,6 +108,7 @@ impl Replicas {
             running: Vec::new(),
             forward: tokio::spawn(forward(listener, backends)),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            make_client,
             started: 0,
         };
         for _ in 0..count {
@@ -133,7 +148,7 @@ impl Replicas {
             "500ms",
         ];
         let serve = Serve::try_parse_from(fixed.into_iter().chain(self.arguments.iter().map(String::as_str)))?;
-        self.running.push(Replica::start(serve));
+        self.running.push(Replica::start(serve, self.make_client));
         for _ in 0..300 {
             if TcpStream::connect(webhook).await.is_ok() {
                 self.with_backends(|backends| backends.push(webhook));

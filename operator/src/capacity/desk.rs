@@ -40,7 +40,7 @@ pub const GRACE: Duration = Duration::from_secs(1);
 /// What a desk is asked to do.
 pub enum Order {
     /// To book a claim.
-    Claim(Claiming),
+    Claim(Box<Claiming>),
     /// To bring the ledger in line with what exists.
     Survey(Surveying),
 }
@@ -154,7 +154,7 @@ impl Desk {
 
     fn take(&mut self, order: Option<Order>) {
         match order {
-            Some(Order::Claim(claim)) => self.claims.push(claim),
+            Some(Order::Claim(claim)) => self.claims.push(*claim),
             Some(Order::Survey(survey)) => self.surveys.push(survey),
             None => {}
         }

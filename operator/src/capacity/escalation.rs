@@ -37,7 +37,8 @@ pub async fn tell(mut escalated: mpsc::UnboundedReceiver<Escalation>, recorder: 
     }
 }
 
-fn note(escalation: &Escalation) -> String {
+/// What was granted, as a sentence.
+pub fn note(escalation: &Escalation) -> String {
     let Escalation { exhausted, granted_by, resource, amount, .. } = escalation;
     let (amount, noun) = (resource.quantity(*amount), resource.noun());
     format!("{amount} {noun} more than the quota of {exhausted} were taken from what {granted_by} has left")

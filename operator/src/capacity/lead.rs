@@ -72,7 +72,7 @@ impl Surveyor<'_> {
         let existing: BTreeSet<String> = self.world.orchestrators.state().iter().map(|o| o.name_any()).collect();
         for orchestrator in &existing {
             match self.capacity.survey(orchestrator).await {
-                Ok(ledger) => self.show(orchestrator, ledger),
+                Ok(ledger) => self.show(orchestrator, &ledger),
                 // The desk has said why.
                 Err(unavailable) => tracing::debug!(%unavailable, "no survey"),
             }
@@ -86,12 +86,12 @@ impl Surveyor<'_> {
         self.capacity.metrics().show(&gauges);
     }
 
-    fn show(&self, orchestrator: &str, ledger: Arc<Ledger>) {
+    fn show(&self, orchestrator: &str, ledger: &Arc<Ledger>) {
         let before = self.ledgers.replace(orchestrator, ledger.clone());
-        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &ledger) || **before == *ledger) {
+        if before.as_ref() == Some(ledger) {
             return;
         }
-        self.queue.wake_all(changed(before.as_deref(), &ledger));
+        self.queue.wake_all(changed(before.as_deref(), ledger));
     }
 
     /// Ledgers of Orchestrators that were deleted while nobody led.
@@ -112,7 +112,7 @@ impl Surveyor<'_> {
                 self.ledgers.lock().remove(orchestrator);
             }
             Err(error) => {
-                tracing::warn!(orchestrator, %error, "the ledger of a deleted Orchestrator cannot be removed")
+                tracing::warn!(orchestrator, %error, "the ledger of a deleted Orchestrator cannot be removed");
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Where the ledgers are kept: one ConfigMap per Orchestrator in the operator's namespace, or in a test.
 
+mod pace;
+mod text;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::BoxFuture;
@@ -10,9 +13,9 @@ use kube::{
 };
 use tetrarch_core::capacity::Ledger;
 use tetrarch_plan::names::{self, Component, Position};
+use tokio::time::sleep;
 
-/// Key of the ConfigMap that holds the ledger as JSON.
-const KEY: &str = "ledger";
+use self::pace::Pace;
 
 /// Longest time of one request to the API server; a longer one counts as unanswered.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -79,15 +82,16 @@ pub trait LedgerStore: Send + Sync {
     fn orchestrators(&self) -> BoxFuture<'_, Result<Vec<String>, Error>>;
 }
 
-/// The ConfigMaps of one installation.
+/// The [`ConfigMap`]s of one installation.
 pub struct ApiStore {
     api: Api<ConfigMap>,
+    pace: Pace,
 }
 
 impl ApiStore {
     /// The ledgers in the operator's namespace.
     pub fn new(client: Client, namespace: &str) -> Self {
-        Self { api: Api::namespaced(client, namespace) }
+        Self { api: Api::namespaced(client, namespace), pace: Pace::default() }
     }
 }
 
@@ -116,6 +120,7 @@ impl LedgerStore for ApiStore {
         Box::pin(async move {
             let name = names::capacity_ledger(orchestrator);
             let object = build(orchestrator, ledger, version)?;
+            sleep(self.pace.take(text::size(&object))).await;
             let parameters =
                 PostParams { field_manager: Some(names::MANAGER_CAPACITY.to_owned()), ..PostParams::default() };
             let written = match version {
@@ -147,28 +152,25 @@ impl LedgerStore for ApiStore {
 
 fn build(orchestrator: &str, ledger: &Ledger, version: Option<&str>) -> Result<ConfigMap, Error> {
     let name = names::capacity_ledger(orchestrator);
-    let json = serde_json::to_string(ledger)
-        .map_err(|error| Error::Unreadable { name: name.clone(), reason: error.to_string() })?;
     let position = Position { orchestrator: Some(orchestrator), ..Position::default() };
-    Ok(ConfigMap {
+    let mut object = ConfigMap {
         metadata: ObjectMeta {
-            name: Some(name),
+            name: Some(name.clone()),
             resource_version: version.map(str::to_owned),
             labels: Some(names::labels(Component::Capacity, orchestrator, position)),
             annotations: Some(BTreeMap::from([(names::ANNOTATION_LEDGER_OF.to_owned(), orchestrator.to_owned())])),
             ..ObjectMeta::default()
         },
-        data: Some(BTreeMap::from([(KEY.to_owned(), json)])),
         ..ConfigMap::default()
-    })
+    };
+    text::write(ledger, &mut object).map_err(|error| Error::Unreadable { name, reason: error.to_string() })?;
+    Ok(object)
 }
 
 fn read(object: ConfigMap) -> Result<Stored, Error> {
     let name = object.metadata.name.clone().unwrap_or_default();
     let unreadable = |reason: String| Error::Unreadable { name: name.clone(), reason };
-    let text = object.data.as_ref().and_then(|data| data.get(KEY));
-    let text = text.ok_or_else(|| unreadable(format!("data.{KEY} is missing")))?;
-    let ledger = serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))?;
+    let ledger = text::read(&object).map_err(|error| unreadable(error.to_string()))?;
     let version = object.metadata.resource_version.ok_or_else(|| unreadable("it has no version".to_owned()))?;
     Ok(Stored { ledger, version })
 }

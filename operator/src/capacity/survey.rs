@@ -1,6 +1,6 @@
 //! Brings a ledger in line with what exists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -46,29 +46,34 @@ impl Survey<'_> {
         self.take_up(ledger, open.iter().filter_map(|key| self.view.seen(self.orchestrator, key)));
     }
 
-    /// Takes up everything that this replica has seen. Where the ledger has an object that this replica has not, it asks:
-    /// either its view is old, or the object was deleted while nobody looked.
+    /// Takes up everything that this replica has seen. Where the ledger has an object that this replica has not, or the other
+    /// way round, it asks: either its view is old, or something happened while nobody looked.
     pub async fn take_up_everything(&self, ledger: &mut Ledger) -> Result<(), view::Error> {
         self.take_up_outcomes(ledger);
         let everything = self.view.everything(self.orchestrator);
         let seen: BTreeMap<Key, String> =
             everything.iter().map(|object| (object.key.clone(), object.uid.clone())).collect();
-        self.take_up(ledger, everything);
+        let mut doubtful = self.take_up(ledger, everything);
         let unseen = ledger.committed().filter(|(key, uid)| seen.get(key).is_none_or(|seen| seen != uid));
-        let unseen: Vec<Key> = unseen.map(|(key, _)| key.clone()).collect();
-        self.ask(ledger, unseen).await
+        doubtful.extend(unseen.map(|(key, _)| key.clone()));
+        self.ask(ledger, doubtful).await
     }
 
-    /// Takes up what was seen, except where the ledger has another object of that name: which one is newer is not known.
-    fn take_up(&self, ledger: &mut Ledger, seen: impl IntoIterator<Item = Observed>) {
+    /// Takes up what was seen, except objects that the ledger does not expect: an old view may show what was deleted since,
+    /// and what was free may be somebody else's. Returns those.
+    fn take_up(&self, ledger: &mut Ledger, seen: impl IntoIterator<Item = Observed>) -> BTreeSet<Key> {
+        let mut doubtful = BTreeSet::new();
         for object in seen {
-            if ledger.uid(&object.key).is_none_or(|uid| uid == object.uid) {
+            if ledger.expects(&object.key, &object.uid) {
                 observe(ledger, object, self.now);
+            } else {
+                doubtful.insert(object.key);
             }
         }
+        doubtful
     }
 
-    async fn ask(&self, ledger: &mut Ledger, keys: Vec<Key>) -> Result<(), view::Error> {
+    async fn ask(&self, ledger: &mut Ledger, keys: impl IntoIterator<Item = Key>) -> Result<(), view::Error> {
         let questions = keys.into_iter().map(|key| async move {
             match self.view.ask(self.orchestrator, &key).await {
                 Ok(answer) => Ok(Some((key, answer))),

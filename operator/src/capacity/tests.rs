@@ -295,6 +295,9 @@ async fn the_ledger_goes_with_its_orchestrator() {
     let replica = replica(&store, &cluster, Duration::ZERO);
     replica.capacity.survey(ACME).await.unwrap();
     replica.capacity.retire(ACME).await.unwrap();
+    assert!(!store.is_empty(), "it exists");
+    cluster.delete(&Key::orchestrator(ACME));
+    replica.capacity.retire(ACME).await.unwrap();
     assert!(store.is_empty());
     replica.capacity.retire(ACME).await.unwrap();
 }

@@ -162,7 +162,7 @@ impl View for WorldView {
                 let object = world.pools.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
                 Some(observed(object.as_ref(), of_pool(&object, Some(&domain))))
             }
-            _ => None,
+            Level::Workflow => None,
         }
     }
 
@@ -191,7 +191,7 @@ impl View for WorldView {
                     let found = self.one::<AgentPool>(key).await?;
                     Ok(found.map(|object| observed(object.as_ref(), of_pool(&object, domain.as_deref()))))
                 }
-                _ => Ok(None),
+                Level::Workflow => Ok(None),
             }
         })
     }

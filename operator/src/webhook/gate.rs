@@ -60,9 +60,11 @@ impl Gate {
         if verdict.is_allowed()
             && !review.dry_run
             && let (Some(books), Some(booking)) = (&self.books, &verdict.booking)
-            && let Err(finding) = books.book(booking).await
         {
-            verdict.denials.push(finding);
+            match books.book(booking).await {
+                Ok(recorded) => verdict.audits.extend(recorded),
+                Err(finding) => verdict.denials.push(finding),
+            }
         }
         let decision = Decision::of(&verdict);
         self.metrics.decided(review.kind, review.operation, decision, begun.elapsed());

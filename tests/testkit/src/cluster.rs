@@ -6,7 +6,7 @@
 use std::{
     future::Future,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -40,10 +40,13 @@ impl Cluster {
             PathBuf::from(std::env::var_os("TETRARCH_TOOLS").with_context(|| format!("TETRARCH_TOOLS {missing}"))?);
         // Several test binaries may share a process-wide provider; whoever came first is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config =
-            kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(&kubeconfig)?, &KubeConfigOptions::default())
-                .await?;
+        let config = read_config(&kubeconfig).await?;
         Ok(Self { client: Client::try_from(config)?, kubeconfig, tools })
+    }
+
+    /// What a client of this cluster is made of.
+    pub async fn config(&self) -> Result<kube::Config> {
+        read_config(&self.kubeconfig).await
     }
 
     /// Runs one of the tools and returns what it printed; a failure carries its standard error.
@@ -196,6 +199,11 @@ impl Cluster {
         }
         Ok(versions)
     }
+}
+
+async fn read_config(kubeconfig: &Path) -> Result<kube::Config> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
 }
 
 /// A condition as found in a status.

@@ -63,10 +63,21 @@ pub fn book(ledger: &mut Ledger, claim: Claim, now: Timestamp) -> Result<Grant, 
             return Err(Shortage::TooManyClaims { object: key, claims }.into());
         }
     }
-    let before = snapshot(ledger, &key, &declared);
     let was_moving = ledger.index.has_moving();
     let until = end_of_claim(now);
     let unchanged = ledger.entries.get(&key).cloned();
+    let path = path(ledger, &key, &declared);
+    // Only the version that is replaced makes room. Whatever else is known of the object may be gone, or may never come.
+    let replaced = Entry {
+        committed: unchanged
+            .as_ref()
+            .and_then(|entry| entry.committed.clone())
+            .filter(|committed| committed.uid == uid && Some(committed.generation) == base),
+        claims: Vec::new(),
+    };
+    ledger.change(&key, |entry| *entry = replaced.clone());
+    let before = snapshot(ledger, path);
+    ledger.change(&key, |entry| *entry = unchanged.clone().unwrap_or_default());
     ledger.change(&key, |entry| {
         // The same request again, because the outcome of the first write of the ledger was not known.
         entry.claims.retain(|held| !(held.uid == uid && held.base == base && held.declared == declared));
@@ -77,7 +88,7 @@ pub fn book(ledger: &mut Ledger, claim: Claim, now: Timestamp) -> Result<Grant, 
         // What moves is counted at both ends so far.
         let after = possible_sums(ledger, &before);
         let mut without = ledger.clone();
-        without.change(&key, |entry| *entry = unchanged.clone().unwrap_or_default());
+        without.change(&key, |entry| *entry = replaced);
         let possible = possible_sums(&without, &before);
         let before: Vec<Before> =
             before.iter().zip(possible).map(|(before, children)| Before { children, ..before.clone() }).collect();
@@ -108,7 +119,7 @@ pub fn book(ledger: &mut Ledger, claim: Claim, now: Timestamp) -> Result<Grant, 
 }
 
 /// The object and everything above it, the lowest level first.
-fn snapshot(ledger: &Ledger, key: &Key, declared: &Declared) -> Vec<Before> {
+fn path(ledger: &Ledger, key: &Key, declared: &Declared) -> Vec<Key> {
     let mut path = vec![key.clone()];
     path.extend(index::parent(&ledger.entries, key, declared).cloned());
     let mut at = 0;
@@ -127,9 +138,13 @@ fn snapshot(ledger: &Ledger, key: &Key, declared: &Declared) -> Vec<Before> {
         at += 1;
     }
     path.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.cmp(b)));
-    path.into_iter()
-        .map(|key| Before { children: ledger.children(&key), bounds: bounds(ledger.entries.get(&key), key.level), key })
-        .collect()
+    path
+}
+
+fn snapshot(ledger: &Ledger, path: Vec<Key>) -> Vec<Before> {
+    let before =
+        |key: Key| Before { children: ledger.children(&key), bounds: bounds(ledger.entries.get(&key), key.level), key };
+    path.into_iter().map(before).collect()
 }
 
 fn bounds(entry: Option<&Entry>, level: Level) -> [Option<u64>; 7] {

@@ -189,6 +189,14 @@ impl Ledger {
         self.entries.get(key)?.committed.as_ref().map(|committed| committed.uid.as_str())
     }
 
+    /// Whether a version of an object with this uid exists, or may come while none exists.
+    pub fn expects(&self, key: &Key, uid: &str) -> bool {
+        self.entries.get(key).is_some_and(|entry| match &entry.committed {
+            Some(committed) => committed.uid == uid,
+            None => entry.claims.iter().any(|claim| claim.uid == uid),
+        })
+    }
+
     /// The recorded escalations, the oldest first.
     pub fn escalations(&self) -> &[Escalation] {
         &self.escalations

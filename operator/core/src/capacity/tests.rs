@@ -290,6 +290,19 @@ fn where_more_is_booked_than_there_is_only_more_is_refused() {
 }
 
 #[test]
+fn a_new_object_takes_no_room_from_one_of_its_name_that_may_be_gone() {
+    let mut ledger = settled();
+    observe(&mut ledger, seen(pool("d", "s", "q", 15), 1), at(0));
+    // What is booked too much already may be what the deleted pool had, and somebody else has its room now.
+    let again = Claim { uid: "another".to_owned(), ..create(pool("d", "s", "q", 15)) };
+    assert!(book(&mut ledger, again, at(1)).is_err());
+    // A change of the pool that is there replaces it for certain.
+    let (key, declared) = pool("d", "s", "q", 15);
+    let declared = Declared { own: declared.own.with(Resource::Cpu, 1), ..declared };
+    assert!(book(&mut ledger, update((key, declared), 1), at(1)).is_ok());
+}
+
+#[test]
 fn pools_that_were_there_first_count_for_a_new_supervisor() {
     let mut ledger = settled();
     book(&mut ledger, create(pool("d", "late", "q", 10)), at(1)).unwrap();

@@ -27,10 +27,10 @@ impl Access for Everything {
 struct Counted(Mutex<usize>);
 
 impl Books for Counted {
-    fn book<'a>(&'a self, _: &'a Booking) -> BoxFuture<'a, Result<(), Finding>> {
+    fn book<'a>(&'a self, _: &'a Booking) -> BoxFuture<'a, Result<Vec<Finding>, Finding>> {
         Box::pin(async move {
             *self.0.lock().unwrap() += 1;
-            Ok(())
+            Ok(Vec::new())
         })
     }
 }

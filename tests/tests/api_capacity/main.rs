@@ -1,0 +1,212 @@
+//! Rung 3: many writers race for the last capacity on three levels, admitted by three replicas of the webhook. No stored
+//! version overbooks a level, and exactly as much is stored as fits.
+
+mod careless;
+mod history;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams, PostParams},
+};
+use serde_json::{Value, json};
+use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor};
+use tetrarch_testkit::cluster::{Cluster, until};
+use tokio::sync::Mutex;
+
+use tetrarch_tests::replicas::Replicas;
+
+use self::history::History;
+
+/// One test at a time: two operators would reconcile the same objects.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// Requests at the same time.
+const AT_ONCE: usize = 200;
+
+/// The hierarchy of one test: all names begin with the test's.
+struct Race<'a> {
+    client: Client,
+    name: &'a str,
+}
+
+/// What became of the requests.
+#[derive(Debug, Default)]
+struct Tally {
+    stored: BTreeMap<&'static str, usize>,
+    refusals: Vec<String>,
+}
+
+impl Race<'_> {
+    fn domain_name(&self) -> String {
+        format!("{}-full", self.name)
+    }
+
+    fn object(&self, kind: &str, namespace: Option<&str>, name: &str, spec: &Value) -> Value {
+        let mut object =
+            json!({"apiVersion": "tetrarch.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        if let Some(namespace) = namespace {
+            object["metadata"]["namespace"] = json!(namespace);
+        }
+        object
+    }
+
+    fn domain(&self, name: &str, agents: u32) -> Value {
+        let spec = json!({"orchestratorRef": {"name": self.name}, "quota": {"agents": agents}});
+        self.object("Domain", None, name, &spec)
+    }
+
+    fn supervisor(&self, name: &str, agents: u32) -> Value {
+        self.object("Supervisor", Some(&self.domain_name()), name, &json!({"quota": {"agents": agents}}))
+    }
+
+    fn pool(&self, name: &str, agents: u32) -> Value {
+        let spec =
+            json!({"supervisorRef": {"name": "full"}, "agent": {"image": "a.example/agent:1"}, "replicas": agents});
+        self.object("AgentPool", Some(&self.domain_name()), name, &spec)
+    }
+
+    async fn create(&self, object: Value) -> Result<(), kube::Error> {
+        let object: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+        let resource = match object.types.as_ref().map(|types| types.kind.as_str()) {
+            Some("Orchestrator") => ApiResource::erase::<Orchestrator>(&()),
+            Some("Domain") => ApiResource::erase::<Domain>(&()),
+            Some("Supervisor") => ApiResource::erase::<Supervisor>(&()),
+            _ => ApiResource::erase::<AgentPool>(&()),
+        };
+        let api: Api<DynamicObject> = match &object.metadata.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        api.create(&PostParams::default(), &object).await.map(drop)
+    }
+
+    /// Waits until every replica knows the parents that were just made.
+    async fn create_soon(&self, object: Value) -> Result<()> {
+        until(&object["metadata"]["name"].to_string(), Duration::from_secs(60), || async {
+            Ok(self.create(object.clone()).await.map_err(|error| error.to_string()))
+        })
+        .await
+    }
+
+    /// 100 agents; 50 of them belong to a Domain, and 20 of those to a Supervisor.
+    async fn prepare(&self) -> Result<()> {
+        let hierarchy =
+            json!({"depth": 4, "maxDomains": 1000, "maxSupervisorsPerDomain": 1000, "maxAgentsPerSupervisor": 1000});
+        let spec = json!({"hierarchy": hierarchy, "capacity": {"agents": 100}});
+        self.create_soon(self.object("Orchestrator", None, self.name, &spec)).await?;
+        self.create_soon(self.domain(&self.domain_name(), 50)).await?;
+        // Without a bus the operator gets no further than the Domain's account.
+        let labels = json!({"tetrarch.dev/domain": self.domain_name()});
+        let namespace = json!({"metadata": {"name": self.domain_name(), "labels": labels}});
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
+        self.create_soon(self.supervisor("full", 20)).await?;
+        // Known to all replicas: each of several in a row is admitted, whoever is asked.
+        for probe in 0..12 {
+            let name = format!("probe-{probe}");
+            self.create_soon(self.pool(&name, 0)).await?;
+        }
+        Ok(())
+    }
+
+    /// All requests at once: on each level more than fit.
+    async fn run(&self, wave: &str) -> Tally {
+        let mut requests: Vec<(&'static str, Value)> = Vec::new();
+        for index in 0..80 {
+            requests.push(("AgentPool", self.pool(&format!("{wave}-{index}"), 1)));
+            if index < 60 {
+                requests.push(("Supervisor", self.supervisor(&format!("{wave}-{index}"), 3)));
+                requests.push(("Domain", self.domain(&format!("{}-{wave}-{index}", self.name), 5)));
+            }
+        }
+        let results = requests.into_iter().map(|(kind, object)| async move { (kind, self.create(object).await) });
+        let results: Vec<_> = stream::iter(results).buffer_unordered(AT_ONCE).collect().await;
+        let mut tally = Tally::default();
+        for (kind, result) in results {
+            match result {
+                Ok(()) => *tally.stored.entry(kind).or_default() += 1,
+                Err(error) => tally.refusals.push(error.to_string()),
+            }
+        }
+        tally
+    }
+}
+
+/// A name that an earlier run against the same cluster did not have.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", jiff::Timestamp::now().as_second() % 1_000_000)
+}
+
+async fn caught_up(client: &Client, history: &History) -> Result<()> {
+    let pools: Api<AgentPool> = Api::all(client.clone());
+    let list = pools.list(&ListParams::default()).await?;
+    let newest =
+        list.items.iter().filter_map(|pool| pool.metadata.resource_version.as_ref()?.parse::<u64>().ok()).max();
+    until("the history to catch up", Duration::from_secs(30), || async {
+        Ok(if history.newest() >= newest.unwrap_or_default() { Ok(()) } else { Err(history.newest().to_string()) })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_that_race_for_the_last_capacity_get_all_of_it_and_nothing_more() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::connect().await?;
+    let name = &unique("capacity-race");
+    let replicas = Replicas::start(&cluster, 3, &[]).await?;
+    let race = Race { client: cluster.client.clone(), name };
+    race.prepare().await?;
+    let history = History::begin(&cluster.client).await?;
+
+    let tally = race.run("first").await;
+    let expected = BTreeMap::from([("AgentPool", 20), ("Supervisor", 10), ("Domain", 10)]);
+    ensure!(tally.stored == expected, "{tally:#?}");
+    for refusal in &tally.refusals {
+        let says = refusal.contains("more agents, but") && refusal.contains("left: ask for no more than that");
+        ensure!(says, "refused for another reason: {refusal}");
+    }
+
+    // What is given back can be had again, exactly.
+    let pools: Api<AgentPool> = Api::namespaced(cluster.client.clone(), &race.domain_name());
+    let stored = pools.list(&ListParams::default()).await?.items;
+    let first = stored.iter().filter_map(|pool| pool.metadata.name.clone()).filter(|name| name.starts_with("first-"));
+    for pool in first.take(7) {
+        pools.delete(&pool, &kube::api::DeleteParams::default()).await?;
+    }
+    let tally = race.run("second").await;
+    ensure!(tally.stored == BTreeMap::from([("AgentPool", 7)]), "{tally:#?}");
+
+    caught_up(&cluster.client, &history).await?;
+    ensure!(history.len() > 50, "the history holds {} versions only", history.len());
+    let overbooked = history.overbooked();
+    ensure!(overbooked.is_empty(), "{overbooked:#?}");
+
+    let status: Value = until("the status of the Supervisor", Duration::from_secs(30), || async {
+        let object = cluster.get("supervisor", Some(&race.domain_name()), "full")?.context("is gone")?;
+        let usage = object["status"]["capacity"][0].clone();
+        Ok(if usage["booked"] == "20" { Ok(usage) } else { Err(object["status"].to_string()) })
+    })
+    .await?;
+    ensure!(status["resource"] == "agents" && status["quota"] == "20", "{status}");
+    replicas.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_race_overbooks_when_ledgers_are_written_without_their_precondition() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::connect().await?;
+    let name = &unique("capacity-careless");
+    let replicas = Replicas::start_with(&cluster, 3, &[], careless::client).await?;
+    let race = Race { client: cluster.client.clone(), name };
+    race.prepare().await?;
+    let history = History::begin(&cluster.client).await?;
+    let tally = race.run("first").await;
+    caught_up(&cluster.client, &history).await?;
+    ensure!(!history.overbooked().is_empty(), "the check for overbooking finds nothing: {tally:#?}");
+    replicas.end().await
+}
