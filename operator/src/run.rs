@@ -42,7 +42,7 @@ use crate::{
         metrics::Metrics,
     },
     trust::{secrets::Secrets, webhook::rotate::Rotation},
-    webhook::{hierarchy::Hierarchy, server, service::Service},
+    webhook::{server, service::Service},
     world::{World, watch::Watching},
 };
 
@@ -94,7 +94,7 @@ pub async fn run(serve: Serve) -> Result<(), Error> {
 pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: CancellationToken) -> Result<(), Error> {
     let metrics = Metrics::new();
     let queue = Queue::new(metrics.clone());
-    let (world, writers) = World::new();
+    let (world, writers) = World::new(Index::new(Arc::new(serve.settings())));
     let world = Arc::new(world);
     let end = CancellationToken::new();
     let _end_everything = end.clone().drop_guard();
@@ -103,7 +103,6 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
     let listener = admin::listen(serve.http_addr).await?;
     let webhook = server::listen(serve.webhook.addr).await?;
     let lifetimes = serve.webhook.lifetimes()?;
-    let hierarchy = Hierarchy::new(Index::new(Arc::new(serve.settings())));
     let admin = admin::serve(listener, admin::router(metrics.clone(), readiness.clone()), end.clone());
     let admin = tokio::spawn(admin);
     let watching = Watching {
@@ -111,7 +110,6 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
         metrics: metrics.clone(),
         queue: queue.clone(),
         world: world.clone(),
-        hierarchy: hierarchy.clone(),
         cancel: end.clone(),
     };
     let watches = watching.start(writers);
@@ -126,7 +124,7 @@ pub async fn serve_until(serve: Serve, client: Client, timing: Timing, stop: Can
     if operator.wait_for_view().await {
         readiness.set(Need::View);
         tracing::info!("the view of the cluster is complete");
-        let webhook = operator.webhook(hierarchy, readiness.clone()).start(webhook, &operator.serve)?;
+        let webhook = operator.webhook(readiness.clone()).start(webhook, &operator.serve)?;
         let election = tokio::spawn(leader::run(
             ApiLease::new(operator.client.clone(), &operator.serve.namespace, LEASE),
             operator.serve.identity.clone(),
@@ -184,10 +182,10 @@ impl Operator {
     }
 
     /// What the webhook of this replica needs.
-    fn webhook(&self, hierarchy: Hierarchy, readiness: Readiness) -> Service {
+    fn webhook(&self, readiness: Readiness) -> Service {
         Service {
             client: self.client.clone(),
-            hierarchy,
+            hierarchy: self.world.hierarchy.clone(),
             books: Some(Arc::new(self.capacity.clone())),
             recorder: self.recorder.clone(),
             metrics: self.metrics.admission().clone(),

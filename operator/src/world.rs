@@ -20,13 +20,14 @@ use kube::{
 };
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
 use tetrarch_plan::{
+    admit::Index,
     hierarchy,
     names::{self, Component},
     object::Kind,
 };
 
 use self::seen::{Group, Seen, Sight, seen};
-use crate::capacity::sightings::Sightings;
+use crate::{capacity::sightings::Sightings, webhook::hierarchy::Hierarchy};
 
 /// The metadata of a child object.
 pub type Meta = PartialObjectMeta<DynamicObject>;
@@ -65,6 +66,8 @@ pub struct World {
     pub metas: BTreeMap<Kind, Seen<Meta>>,
     /// What was seen to go and to change, for the capacity ledgers.
     pub sightings: Sightings,
+    /// The hierarchy as decisions about policies read it. It is never behind the rest.
+    pub hierarchy: Hierarchy,
 }
 
 /// Where watches write what they see.
@@ -90,8 +93,9 @@ pub struct Writers {
 }
 
 impl World {
-    /// An empty world and where to write what is seen.
-    pub fn new() -> (Self, Writers) {
+    /// An empty world and where to write what is seen, which `index` follows.
+    pub fn new(index: Index) -> (Self, Writers) {
+        let hierarchy = Hierarchy::new(index);
         let (orchestrators, see_orchestrators) = seen((), |_| Vec::new());
         let (domains, see_domains) = seen((), groups_of_domain);
         let (supervisors, see_supervisors) = seen((), by_namespace);
@@ -102,6 +106,17 @@ impl World {
         let (pods, see_pods) = seen((), groups_of_pod);
         let of_kinds = META_KINDS.into_iter().map(|kind| (kind, seen(kind.api_resource(), children::groups_of)));
         let (metas, see_metas) = of_kinds.map(|(kind, (seen, sight))| ((kind, seen), (kind, sight))).unzip();
+        let writers = Writers {
+            orchestrators: see_orchestrators.told_to(hierarchy.listener()),
+            domains: see_domains.told_to(hierarchy.listener()),
+            supervisors: see_supervisors.told_to(hierarchy.listener()),
+            pools: see_pools.told_to(hierarchy.listener()),
+            workflows: see_workflows.told_to(hierarchy.listener()),
+            namespaces: see_namespaces,
+            deployments: see_deployments,
+            pods: see_pods,
+            metas: see_metas,
+        };
         let world = Self {
             orchestrators,
             domains,
@@ -113,17 +128,7 @@ impl World {
             pods,
             metas,
             sightings: Sightings::default(),
-        };
-        let writers = Writers {
-            orchestrators: see_orchestrators,
-            domains: see_domains,
-            supervisors: see_supervisors,
-            pools: see_pools,
-            workflows: see_workflows,
-            namespaces: see_namespaces,
-            deployments: see_deployments,
-            pods: see_pods,
-            metas: see_metas,
+            hierarchy,
         };
         (world, writers)
     }

@@ -15,7 +15,7 @@ use tetrarch_operator::{
     trust::Root,
     world::World,
 };
-use tetrarch_plan::effect::BusUser;
+use tetrarch_plan::{admit::Index, effect::BusUser};
 use tetrarch_protocol::stream::{CONFIG_BUCKET, REPORT_BUCKET};
 use tetrarch_testkit::nats::{self, NatsServer};
 
@@ -33,7 +33,7 @@ async fn fixture() -> Fixture {
     let extra = root.server_config(claims.path().to_str().unwrap()).unwrap();
     let server = NatsServer::start_with(nats::Options { extra, ..nats::Options::default() }).await.unwrap();
     let metrics = Metrics::new();
-    let (world, _writers) = World::new();
+    let (world, _writers) = World::new(Index::default());
     let queue = Queue::new(metrics.clone());
     let accounts = Accounts::new(server.url(), Clock::system(), queue, Arc::new(world), metrics);
     let entries = root.to_entries().unwrap();

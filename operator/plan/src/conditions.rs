@@ -5,6 +5,8 @@
 //! | Accepted | the spec is valid, what it refers to exists, limits hold |
 //! | Ready | accepted, everything written, everything running |
 //! | Reconciling | present and True while the controller or the cluster is still working towards the spec |
+//! | PolicyCompliant | the object is as the policies in effect ask, and what is booked below it fits its quota |
+//! | ImportsMatched | present on a Domain that imports something: each import is exported to it |
 //! | Stalled | present and True when waiting is no use: the only failure that Flux and `helm --wait` see |
 
 use jiff::Timestamp;
@@ -21,6 +23,11 @@ pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
 /// The condition Stalled.
 pub const STALLED: &str = "Stalled";
+
+/// The condition PolicyCompliant.
+pub const POLICY_COMPLIANT: &str = "PolicyCompliant";
+/// The condition ImportsMatched.
+pub const IMPORTS_MATCHED: &str = "ImportsMatched";
 
 /// Longest message that we write, so that a status stays readable.
 const LONGEST_MESSAGE: usize = 4096;
@@ -81,6 +88,15 @@ impl Health {
     }
 }
 
+/// One more condition beside those that every kind has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// It holds or not, with why.
+    Known(&'static str, bool, Finding),
+    /// It could not be looked at just now; what was last known stays.
+    Kept(&'static str),
+}
+
 /// The whole set of conditions. `accepted` is what stands in Accepted, with whether it holds. Of `previous` only the times
 /// of unchanged statuses are kept.
 pub fn build(
@@ -88,6 +104,7 @@ pub fn build(
     generation: Option<i64>,
     accepted: (bool, &Finding),
     health: &Health,
+    extras: &[Extra],
     now: Timestamp,
 ) -> Vec<Condition> {
     let condition = |kind: &str, holds: bool, finding: &Finding| {
@@ -106,6 +123,10 @@ pub fn build(
     let finding = health.finding();
     let ready = matches!(health, Health::Ready(_) | Health::ReadyAndReconciling(_));
     let mut conditions = vec![condition(ACCEPTED, accepted.0, accepted.1), condition(READY, ready, finding)];
+    conditions.extend(extras.iter().filter_map(|extra| match extra {
+        Extra::Known(kind, holds, finding) => Some(condition(kind, *holds, finding)),
+        Extra::Kept(kind) => find(previous, kind).cloned(),
+    }));
     match health {
         Health::Reconciling(_) | Health::ReadyAndReconciling(_) => {
             conditions.push(condition(RECONCILING, true, finding));

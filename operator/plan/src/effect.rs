@@ -9,6 +9,7 @@ use serde_json::Value;
 use tetrarch_core::id::Name;
 
 use crate::{
+    governance::Standing,
     object::{Object, ObjectKey},
     reason::{Finding, Reason},
 };
@@ -160,12 +161,15 @@ pub struct Plan {
     pub blockers: Vec<Finding>,
     /// When to look again.
     pub wake: Wake,
+    /// What policies mean for the object; none when it is not known whose hold.
+    #[serde(skip)]
+    pub standing: Option<Standing>,
 }
 
 impl Plan {
     /// A plan for an accepted object.
     pub fn accepted(effects: Vec<Effect>) -> Self {
-        Self { effects, acceptance: Acceptance::Accepted, blockers: Vec::new(), wake: Wake::OnChange }
+        Self { effects, acceptance: Acceptance::Accepted, blockers: Vec::new(), wake: Wake::OnChange, standing: None }
     }
 
     /// A plan for an object that is not accepted: an Event that says why, and no writes.
@@ -176,7 +180,22 @@ impl Plan {
             acceptance: Acceptance::Refused(finding),
             blockers: Vec::new(),
             wake: Wake::OnChange,
+            standing: None,
         }
+    }
+
+    /// The same plan with what policies mean for the object.
+    #[must_use]
+    pub fn under(mut self, standing: Standing) -> Self {
+        self.standing = Some(standing);
+        self
+    }
+
+    /// A plan for an object whose change waits for an approval, and what goes on all the same.
+    pub fn held(finding: Finding, effects: Vec<Effect>) -> Self {
+        let mut plan = Self::refused(finding);
+        plan.effects.splice(0..0, effects);
+        plan
     }
 
     /// The same plan with something that keeps the object from being Ready.

@@ -8,7 +8,7 @@ use tetrarch_crds::{AgentPool, AgentPoolSpec, Domain, Supervisor, shared::NameRe
 
 use crate::{
     conditions, names,
-    object::is_deleting,
+    object::{has_finalizer, is_deleting},
     reason::{Finding, Reason},
 };
 
@@ -19,7 +19,10 @@ pub fn namespace_of(domain: &Domain) -> String {
 
 /// The Domain that a namespace belongs to: of those that claim it the one that is accepted, then the oldest.
 pub fn domain_of<'a>(namespace: &str, domains: &'a [Arc<Domain>]) -> Option<&'a Arc<Domain>> {
-    domains.iter().filter(|d| namespace_of(d) == namespace).min_by_key(|d| (!is_accepted(d.as_ref()), age(d.as_ref())))
+    domains
+        .iter()
+        .filter(|d| namespace_of(d) == namespace)
+        .min_by_key(|d| (!carries(d.as_ref(), names::FINALIZER_DOMAIN), age(d.as_ref())))
 }
 
 /// Sort key by age: the oldest first, by name among those of one second. What has no time yet is youngest.
@@ -31,6 +34,13 @@ pub fn age<K: Resource>(object: &K) -> (Timestamp, String) {
 /// Whether the condition Accepted of an object is True, for deciding about its children.
 pub fn is_accepted(object: &impl conditions::HasConditions) -> bool {
     conditions::is_true(object.conditions(), conditions::ACCEPTED)
+}
+
+/// Whether what is below an object may go on: it is accepted, or was, and only a change of it waits for an approval.
+pub fn carries<K: Resource + conditions::HasConditions>(object: &K, finalizer: &str) -> bool {
+    let waits = conditions::find(object.conditions(), conditions::ACCEPTED)
+        .is_some_and(|condition| condition.reason == Reason::ApprovalRequired.as_str());
+    is_accepted(object) || (waits && has_finalizer(object, finalizer))
 }
 
 /// The Supervisor that a pool or Workflow names in `supervisorRef`, else the one named `default`.

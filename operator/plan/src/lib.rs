@@ -9,6 +9,7 @@ pub mod build;
 pub mod conditions;
 pub mod duration;
 pub mod effect;
+pub mod governance;
 pub mod hierarchy;
 pub mod image;
 pub mod money;

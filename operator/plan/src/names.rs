@@ -52,6 +52,8 @@ pub const ANNOTATION_APPROVAL: &str = "tetrarch.dev/approval";
 pub const ANNOTATION_HELD: &str = "tetrarch.dev/held";
 /// Annotation on a pool's Deployment that says who owns the number of replicas: `pool` or `autoscaler`.
 pub const ANNOTATION_REPLICAS_OWNER: &str = "tetrarch.dev/replicas-owner";
+/// Annotation on a pool's Deployment with what its Supervisor was told of the pool when the Deployment was applied.
+pub const ANNOTATION_OFFER: &str = "tetrarch.dev/offer";
 /// Annotation with the value `"true"` that lets a deletion finish although the bus cannot be reached; data on the bus stays.
 pub const ANNOTATION_SKIP_BUS_CLEANUP: &str = "tetrarch.dev/skip-bus-cleanup";
 

@@ -35,6 +35,18 @@ pub enum Reason {
     UnknownPool,
     /// A request in an annotation cannot be read.
     InvalidRequest,
+    /// A policy asks for an approval of this generation, and nobody has given it yet.
+    ApprovalRequired,
+    /// The object is as the policies in effect ask.
+    Compliant,
+    /// The object is not as the policies in effect ask.
+    PolicyViolated,
+    /// More is booked below the object than its quota gives.
+    CapacityExceeded,
+    /// Everything that the Domain imports is exported to it.
+    ImportsMatched,
+    /// Something that the Domain imports is not exported to it.
+    ImportsUnmatched,
     /// Everything is as wanted.
     Ready,
     /// Pods are starting or being replaced.
@@ -93,6 +105,7 @@ impl Reason {
                 | Self::LimitExceeded
                 | Self::NamespaceNotOwned
                 | Self::InvalidRequest
+                | Self::ApprovalRequired
                 | Self::ImagePullFailed
                 | Self::ProgressDeadlineExceeded
                 | Self::ContainerConfigError

@@ -19,9 +19,10 @@ use tetrarch_crds::{Domain, Orchestrator, Supervisor, shared::NameRef};
 use crate::{
     conditions::{self, HasConditions},
     effect::{Effect, Plan},
-    hierarchy,
+    hierarchy, names,
     object::{Object, ObjectKey},
     reason::{Finding, Reason},
+    violation::{self, Violation},
 };
 
 /// Deletes of the children that exist and are not wanted any more.
@@ -47,7 +48,7 @@ fn position<'a>(
         )
     })?;
     match orchestrator {
-        Some(orchestrator) if hierarchy::is_accepted(domain) => Ok((domain, orchestrator)),
+        Some(orchestrator) if hierarchy::carries(domain, names::FINALIZER_DOMAIN) => Ok((domain, orchestrator)),
         _ => Err(Finding::new(
             Reason::DomainNotAccepted,
             format!("Domain {:?} is not accepted: see its condition Accepted", domain.name_any()),
@@ -98,8 +99,35 @@ fn accepted_supervisor(
         Reason::SupervisorNotAccepted,
         format!("Supervisor {:?} is not accepted: see its condition Accepted", supervisor.name_any()),
     );
-    if conditions::find(supervisor.conditions(), conditions::ACCEPTED).is_some_and(|c| c.status == "False") {
+    let accepted = conditions::find(supervisor.conditions(), conditions::ACCEPTED);
+    let carries = hierarchy::carries(supervisor.as_ref(), names::FINALIZER_SUPERVISOR);
+    if accepted.is_some_and(|condition| condition.status == "False") && !carries {
         return Err(refused);
     }
     supervisor.name_any().parse().map_err(|_| refused)
+}
+
+/// An Orchestrator whose spec is not valid takes nothing new below it: its policies may be what cannot be read.
+fn takes_new(orchestrator: &Orchestrator) -> Result<(), Finding> {
+    let accepted = conditions::find(orchestrator.conditions(), conditions::ACCEPTED);
+    if accepted.is_some_and(|condition| condition.status == "False") {
+        let message = format!(
+            "Orchestrator {:?} is not accepted and takes nothing new: see its condition Accepted",
+            orchestrator.name_any()
+        );
+        return Err(Finding::new(Reason::OrchestratorNotAccepted, message));
+    }
+    Ok(())
+}
+
+/// Everything that is wrong with a spec: what its parser found, and its policies.
+fn all_violations<T>(parsed: Result<T, Vec<Violation>>, mut of_policies: Vec<Violation>) -> Result<T, Finding> {
+    match parsed {
+        Ok(parsed) if of_policies.is_empty() => Ok(parsed),
+        Ok(_) => Err(violation::finding(&of_policies)),
+        Err(mut violations) => {
+            violations.append(&mut of_policies);
+            Err(violation::finding(&violations))
+        }
+    }
 }

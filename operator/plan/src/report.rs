@@ -6,15 +6,18 @@ pub mod orchestrator;
 pub mod supervisor;
 pub mod workflow;
 
+mod capacity;
+mod imports;
+mod policy;
 mod rollup;
 mod workload;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube_core::Resource;
 
 use crate::{
-    conditions::{self, HasConditions, Health},
+    conditions::{self, Extra, HasConditions, Health},
     effect::{Acceptance, Plan},
     object::is_deleting,
     outcome::{Failure, FailureClass, Outcome},
@@ -35,6 +38,7 @@ fn conditions_of<K: Resource + HasConditions>(
     plan: &Plan,
     outcome: &Outcome,
     observed_health: impl FnOnce() -> Health,
+    extras: &[Extra],
     now: Timestamp,
 ) -> Vec<Condition> {
     let accepted = match &plan.acceptance {
@@ -42,7 +46,7 @@ fn conditions_of<K: Resource + HasConditions>(
         Acceptance::Refused(finding) => (false, finding.clone()),
     };
     let health = trouble(object, plan, outcome, now).unwrap_or_else(observed_health);
-    conditions::build(object.conditions(), object.meta().generation, (accepted.0, &accepted.1), &health, now)
+    conditions::build(object.conditions(), object.meta().generation, (accepted.0, &accepted.1), &health, extras, now)
 }
 
 /// What keeps the object from being Ready before anything that runs is looked at.
@@ -84,4 +88,9 @@ fn failed(failure: &Failure) -> Health {
 /// Generation that the status was computed from.
 fn generation<K: Resource>(object: &K) -> Option<i64> {
     object.meta().generation
+}
+
+/// Whole seconds, as the API stores them: what is finer would differ from what is read back, and be written again.
+fn time(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }

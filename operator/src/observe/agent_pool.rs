@@ -35,6 +35,7 @@ pub fn agent_pool(context: &Context, object: &AgentPool) -> Observed {
         pods: world.pods(&namespace, Component::Agent, &name),
         children: world.children_of(&namespace, object.metadata.uid.as_deref(), &CHILDREN),
         report: key.and_then(|key| supervisor_report(context, domain.as_deref(), &key)),
+        index: world.hierarchy.latest(),
         domain,
     }
 }

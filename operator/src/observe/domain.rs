@@ -21,5 +21,7 @@ pub fn domain(context: &Context, object: &Domain) -> Observed {
         pools: world.pools_in(&namespace),
         workflows: world.workflows_in(&namespace),
         children: world.children_of_domain(&namespace, &CHILDREN),
+        index: world.hierarchy.latest(),
+        ledger: context.ledgers.of(&object.spec.orchestrator_ref.name),
     }
 }

@@ -8,5 +8,5 @@ use crate::context::Context;
 
 /// Reads it.
 pub fn orchestrator(context: &Context, object: &Orchestrator) -> Observed {
-    Observed { domains: context.world.domains_of(&object.name_any()) }
+    Observed { domains: context.world.domains_of(&object.name_any()), ledger: context.ledgers.of(&object.name_any()) }
 }

@@ -1,4 +1,5 @@
-//! The hierarchy that decisions are made against: kept up to date by the watches, read by reviews without waiting for them.
+//! The hierarchy that decisions about policies are made against: kept up to date by the watches, read by reviews without
+//! waiting for them, and by reconciles.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -8,17 +9,22 @@ use std::{
 use kube::{Resource, ResourceExt};
 use tetrarch_core::policy::Kind;
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
-use tetrarch_plan::admit::{
-    Index,
-    index::{Key, Member},
+use tetrarch_plan::{
+    admit::{
+        Index,
+        index::{Key, Member},
+    },
+    conditions::HasConditions,
 };
 use tokio::{sync::Notify, time::sleep};
+
+use crate::world::{route::is_for_decisions, seen::Listener};
 
 /// Pause in which changes gather, so that a list of thousands is not shown object by object.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// A kind that decisions depend on.
-pub trait Governed: Resource<DynamicType = ()> {
+pub trait Governed: Resource<DynamicType = ()> + HasConditions {
     /// The kind.
     const KIND: Kind;
 
@@ -62,7 +68,22 @@ impl Hierarchy {
         }))
     }
 
-    /// What is known now.
+    /// What the watches have seen: never behind what a reconcile was woken by. It does not change any more.
+    pub fn latest(&self) -> Index {
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is to be told of every change of a kind.
+    pub fn listener<K: Governed>(&self) -> Listener<K> {
+        let hierarchy = self.clone();
+        Box::new(move |old: Option<&K>, new: Option<&Arc<K>>| match (old, new) {
+            (old, Some(new)) if is_for_decisions(old, Some(new.as_ref())) => hierarchy.apply(new.clone()),
+            (Some(old), None) => hierarchy.remove(old),
+            _ => {}
+        })
+    }
+
+    /// What reviews know now.
     pub fn snapshot(&self) -> Arc<Index> {
         self.0.shown.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,9 +124,11 @@ impl Hierarchy {
 
 #[cfg(test)]
 mod tests {
+    use kube::{api::ObjectMeta, runtime::watcher::Event};
     use serde_json::json;
 
     use super::*;
+    use crate::world::World;
 
     fn domain(version: &str) -> Domain {
         serde_json::from_value(json!({
@@ -137,5 +160,27 @@ mod tests {
         hierarchy.apply(Arc::new(domain("1")));
         sleep(GATHER * 2).await;
         assert!(hierarchy.snapshot().domain("compliance").is_some());
+    }
+
+    #[test]
+    fn what_is_decided_upon_follows_the_watches_before_anybody_is_woken() {
+        let (world, mut writers) = World::new(Index::default());
+        let named = |name: &str| Domain {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..domain("1").metadata },
+            ..domain("1")
+        };
+        let known = |name: &str| world.hierarchy.latest().domain(name).is_some();
+        for (event, expected) in [
+            (Event::Apply(named("a")), [true, false]),
+            (Event::Init, [true, false]),
+            (Event::InitApply(named("b")), [true, false]),
+            (Event::InitDone, [false, true]),
+            (Event::Delete(named("b")), [false, false]),
+        ] {
+            let woken =
+                |_: Option<&Domain>, new: Option<&Domain>| assert!(new.is_none_or(|new| known(&new.name_any())));
+            writers.domains.take(&(), &event, woken);
+            assert_eq!([known("a"), known("b")], expected, "{event:?}");
+        }
     }
 }

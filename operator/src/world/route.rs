@@ -110,6 +110,14 @@ impl World {
                 self.add_inhabitants(&namespace_of(domain), &mut woken);
             }
         }
+        if let (Change::Object, Some(domain)) = (change, new.or(old)) {
+            // What it exports may be what they import.
+            let name = domain.name_any();
+            let imports = |other: &Domain| other.spec.imports.iter().any(|import| import.from == name);
+            let others = self.domains_of(&domain.spec.orchestrator_ref.name);
+            let importers = others.iter().filter(|other| imports(other));
+            woken.extend(importers.map(|importer| Target::Domain(importer.name_any())));
+        }
         woken.into_iter().collect()
     }
 
@@ -170,12 +178,16 @@ impl World {
     /// A Workflow changed.
     pub fn route_workflow(&self, old: Option<&Workflow>, new: Option<&Workflow>) -> Vec<Target> {
         let Some(object) = new.or(old) else { return Vec::new() };
-        if change(old, new) != Change::Object {
-            return Vec::new();
-        }
+        let is_object = change(old, new) == Change::Object;
+        // Counted by those above.
+        let compliance = |workflow: &Workflow| workflow.status.as_ref().map(|status| status.compliance.clone());
+        let is_counted = old.and_then(compliance) != new.and_then(compliance);
         let (namespace, name) = key(object);
-        let mut woken = BTreeSet::from([Target::Workflow(namespace.clone(), name)]);
-        if old.is_none() || new.is_none() {
+        let mut woken = BTreeSet::new();
+        if is_object {
+            woken.insert(Target::Workflow(namespace.clone(), name));
+        }
+        if old.is_none() || new.is_none() || is_counted {
             self.add_domain(&namespace, &mut woken);
             let supervisor = supervisor_name(object.spec.supervisor_ref.as_ref());
             woken.insert(Target::Supervisor(namespace, supervisor.to_owned()));

@@ -99,6 +99,9 @@ where
     index: Arc<Index<K>>,
 }
 
+/// Is told of each change, before those that are woken by it: the object before, and after.
+pub type Listener<K> = Box<dyn Fn(Option<&K>, Option<&Arc<K>>) + Send + Sync>;
+
 /// Where a watch writes what it sees.
 pub struct Sight<K>
 where
@@ -107,6 +110,7 @@ where
 {
     writer: Writer<K>,
     index: Arc<Index<K>>,
+    listener: Option<Listener<K>>,
 }
 
 /// Nothing seen yet, with the groups that objects will be found by.
@@ -117,7 +121,7 @@ where
 {
     let writer = Writer::new(dynamic_type);
     let index = Arc::new(Index { groups_of, groups: RwLock::default(), is_complete: watch::Sender::new(false) });
-    (Seen { store: writer.as_reader(), index: index.clone() }, Sight { writer, index })
+    (Seen { store: writer.as_reader(), index: index.clone() }, Sight { writer, index, listener: None })
 }
 
 impl<K> Seen<K>
@@ -160,6 +164,13 @@ where
     K: Lookup + Resource<DynamicType = <K as Lookup>::DynamicType> + Clone + 'static,
     <K as Lookup>::DynamicType: Eq + Hash + Clone,
 {
+    /// Tells `listener` of each change too.
+    #[must_use]
+    pub fn told_to(mut self, listener: Listener<K>) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
     /// Takes up one event; `changed` gets the object before and after each change.
     pub fn take(
         &mut self,
@@ -175,6 +186,7 @@ where
                 self.writer.apply_watcher_event(event);
                 let after = store.get(&key);
                 self.index.replace(before.as_deref(), after.as_ref());
+                self.tell(before.as_deref(), after.as_ref());
                 match event {
                     Event::Delete(_) => changed(Some(object), None),
                     _ => changed(before.as_deref(), Some(object)),
@@ -185,26 +197,41 @@ where
                 let before = store.state();
                 self.writer.apply_watcher_event(event);
                 let after = store.state();
+                let differences = differences(&before, &after);
+                for (old, new) in &differences {
+                    self.tell(old.map(AsRef::as_ref), *new);
+                }
                 self.index.replace_all(&after);
-                tell_differences(&before, &after, changed);
+                for (old, new) in differences {
+                    changed(old.map(AsRef::as_ref), new.map(AsRef::as_ref));
+                }
                 // Last of all, so that whoever waits finds that everybody was told.
                 self.index.is_complete.send_replace(true);
             }
         }
     }
+
+    fn tell(&self, old: Option<&K>, new: Option<&Arc<K>>) {
+        if let Some(listener) = &self.listener {
+            listener(old, new);
+        }
+    }
 }
 
-fn tell_differences<K: Resource>(before: &[Arc<K>], after: &[Arc<K>], changed: impl Fn(Option<&K>, Option<&K>)) {
+/// An object before and after.
+type Difference<'a, K> = (Option<&'a Arc<K>>, Option<&'a Arc<K>>);
+
+fn differences<'a, K: Resource>(before: &'a [Arc<K>], after: &'a [Arc<K>]) -> Vec<Difference<'a, K>> {
+    let mut differences = Vec::new();
     let mut gone: HashMap<_, _> = before.iter().map(|object| (place(object.as_ref()), object)).collect();
     for object in after {
         let old = gone.remove(&place(object.as_ref()));
         if old.is_none_or(|old| old.meta().resource_version != object.meta().resource_version) {
-            changed(old.map(AsRef::as_ref), Some(object));
+            differences.push((old, Some(object)));
         }
     }
-    for object in gone.into_values() {
-        changed(Some(object), None);
-    }
+    differences.extend(gone.into_values().map(|object| (Some(object), None)));
+    differences
 }
 
 #[cfg(test)]

@@ -22,13 +22,8 @@ use tetrarch_plan::{conditions::HasConditions, names};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{World, Writers, follow, route::is_for_decisions, seen::Sight, trim};
-use crate::{
-    capacity::sightings::Booked,
-    queue::Queue,
-    telemetry::metrics::Metrics,
-    webhook::hierarchy::{Governed, Hierarchy},
-};
+use super::{World, Writers, follow, seen::Sight, trim};
+use crate::{capacity::sightings::Booked, queue::Queue, telemetry::metrics::Metrics, webhook::hierarchy::Governed};
 
 /// What the watches need.
 #[derive(Clone)]
@@ -41,8 +36,6 @@ pub struct Watching {
     pub queue: Queue,
     /// What is known of the cluster.
     pub world: Arc<World>,
-    /// What decisions of the webhook are made against.
-    pub hierarchy: Hierarchy,
     /// Ends the watches.
     pub cancel: CancellationToken,
 }
@@ -115,16 +108,9 @@ impl Watching {
             },
         );
         tasks.spawn(async move {
-            let (queue, world, hierarchy) = (this.queue, this.world, this.hierarchy);
+            let (queue, world) = (this.queue, this.world);
             let changed = |old: Option<&K>, new: Option<&K>| {
                 world.sightings.note(old, new);
-                if is_for_decisions(old, new) {
-                    match (old, new) {
-                        (_, Some(new)) => hierarchy.apply(Arc::new(new.clone())),
-                        (Some(old), None) => hierarchy.remove(old),
-                        (None, None) => {}
-                    }
-                }
                 queue.wake_all(route(&world, old, new));
             };
             follow::follow((kind, ()), stream, writer, this.metrics, this.cancel, changed).await;

@@ -27,7 +27,7 @@ use tetrarch_operator::{
     telemetry::metrics::Metrics,
     world::{World, Writers, seen::Sight},
 };
-use tetrarch_plan::{names, object::Kind, settings};
+use tetrarch_plan::{admit::Index, names, object::Kind, settings};
 use tetrarch_testkit::fake_api::{FakeApi, Write};
 
 use super::bus::FakeBus;
@@ -55,7 +55,7 @@ impl Harness {
     }
 
     fn over(api: FakeApi, bus: Arc<FakeBus>) -> Self {
-        let (world, writers) = World::new();
+        let (world, writers) = World::new(Index::default());
         let metrics = Metrics::new();
         let client = api.client();
         let reporter = Reporter { controller: "test".to_owned(), instance: None };

@@ -11,6 +11,7 @@ use super::{
     approval::{self, Held, HeldBy},
     finding::{Code, Finding},
     index::DomainNode,
+    pods::sorted,
     situation::Situation,
     verdict::{Change, Check},
 };
@@ -114,9 +115,18 @@ impl Situation<'_> {
                 format!("look at it and write {current:?}", current = current.to_string()),
             ));
         }
-        approval::held(self.old_annotations()).filter(|held| held.generation == current).ok_or_else(|| {
+        let marked = approval::held(self.old_annotations()).filter(|held| held.generation == current);
+        marked.or_else(|| self.unmarked(current)).ok_or_else(|| {
             denied(format!("is {request:?}, but nothing holds that generation"), "leave it out".to_owned())
         })
+    }
+
+    /// What holds an object that was written while nobody marked it.
+    fn unmarked(&self, generation: i64) -> Option<Held> {
+        let own = self.own();
+        let effective = self.effective(own.as_ref().map(|(own, _)| own));
+        let held = sorted(self.examine(&effective)).held;
+        (!held.is_empty()).then(|| Held::new(generation, &held))
     }
 
     /// Whether the writer may approve, for every policy that holds: its own approvers, else those of the Domain, else

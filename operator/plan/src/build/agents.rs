@@ -7,6 +7,7 @@ use tetrarch_crds::AgentPool;
 
 use crate::{
     build::{autoscaler, overlay, pod, service},
+    governance::{offer, region},
     names::{self, Component, Position},
     object::{Kind, Object, ObjectKey, controller_ref, to_json},
     parse::agent_pool::{Pool, Size},
@@ -24,7 +25,7 @@ const AFTER_DRAIN_SECONDS: u64 = 30;
 /// Room for the agent's temporary files, since its root file system is read-only.
 const VOLUME_TMP: &str = "tetrarch-tmp";
 
-/// Where the pool stands; the names become labels and environment.
+/// Where the pool stands; the names become labels and environment, the regions a node affinity.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// The Orchestrator.
@@ -33,6 +34,8 @@ pub struct Place<'a> {
     pub domain: &'a Name,
     /// The Supervisor.
     pub supervisor: &'a Name,
+    /// Regions that policies confine the agents to; none when they do not.
+    pub regions: Option<&'a [String]>,
 }
 
 /// Everything but the credentials, in the order in which it is applied: the Deployment after what its pods refer to, the
@@ -97,7 +100,8 @@ fn deployment(object: &AgentPool, pool: &Pool, place: Place<'_>, settings: &Sett
         // Left out from the first apply on: the autoscaler owns the number.
         Size::Automatic(_) => OWNED_BY_AUTOSCALER,
     };
-    metadata["annotations"] = json!({ names::ANNOTATION_REPLICAS_OWNER: owner });
+    metadata["annotations"] =
+        json!({ names::ANNOTATION_REPLICAS_OWNER: owner, names::ANNOTATION_OFFER: offer::to_text(pool) });
     Object::new(
         ObjectKey::namespaced(
             Kind::Deployment,
@@ -135,10 +139,14 @@ fn template(object: &AgentPool, pool: &Pool, place: Place<'_>, settings: &Settin
             ],
         },
     });
-    match &pool.overlay {
+    let mut template = match &pool.overlay {
         Some(overlay) => overlay::apply(template, overlay),
         None => template,
+    };
+    if let Some(regions) = place.regions {
+        region::restrict(&mut template, regions);
     }
+    template
 }
 
 /// Whole seconds, rounded up: an agent rather gets a bit more time than none.

@@ -27,6 +27,8 @@ pub struct Quota {
     pub cpu: Option<String>,
     /// Memory.
     pub memory: Option<String>,
+    /// GPUs.
+    pub gpus: Option<i64>,
 }
 
 /// The Domain, or everything that is wrong with it.
@@ -36,12 +38,13 @@ pub fn domain(object: &Domain) -> Result<Parsed, Vec<Violation>> {
     let quota = object.spec.quota.as_ref().map(|quota| Quota {
         cpu: quota.cpu.as_ref().map(|q| q.0.clone()),
         memory: quota.memory.as_ref().map(|q| q.0.clone()),
+        gpus: quota.gpus,
     });
     super::quota::quota("spec.quota", object.spec.quota.as_ref(), &mut violations);
     check_subjects("spec.members.admins", &object.spec.members.admins, &mut violations);
     check_subjects("spec.members.approvers", &object.spec.members.approvers, &mut violations);
     check_subjects("spec.members.viewers", &object.spec.members.viewers, &mut violations);
-    let quota = quota.filter(|q| q.cpu.is_some() || q.memory.is_some());
+    let quota = quota.filter(|q| q.cpu.is_some() || q.memory.is_some() || q.gpus.is_some());
     violations.finish(name.map(|name| Parsed { name, quota }))
 }
 

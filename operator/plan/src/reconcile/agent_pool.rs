@@ -5,13 +5,18 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube_core::ResourceExt;
-use tetrarch_core::id::Name;
+use tetrarch_core::{
+    id::Name,
+    policy::{Action, Allowance, Allowed, Level},
+};
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor};
 use tetrarch_protocol::summary::SupervisorReport;
 
 use crate::{
+    admit::Index,
     build::agents::{self, Place},
     effect::{BusUser, BusUserSecret, Effect, Plan},
+    governance::{self, Standing, clamp, region},
     hierarchy,
     names::{self, Component, Position},
     object::{Kind, ObjectKey, controller_ref, is_deleting},
@@ -20,9 +25,9 @@ use crate::{
         agent_pool::{Pool, Size},
     },
     reason::{Finding, Reason},
-    reconcile::{accepted_supervisor, bus_name, position, prune, refused},
+    reconcile::{accepted_supervisor, all_violations, bus_name, position, prune, refused, takes_new},
     settings::Settings,
-    violation,
+    violation::Violation,
 };
 
 /// What was read for one reconcile of an AgentPool.
@@ -49,6 +54,8 @@ pub struct Observed {
     pub children: BTreeSet<ObjectKey>,
     /// Report of the pool's Supervisor; the pool's work is in it.
     pub report: Option<Arc<SupervisorReport>>,
+    /// The policies above it.
+    pub index: Index,
 }
 
 /// Decides what to do. There is nothing to clean up: what a pool has in the cluster goes with it, and its Supervisor
@@ -57,14 +64,40 @@ pub fn agent_pool(object: &AgentPool, observed: &Observed, now: Timestamp) -> Pl
     if is_deleting(object) {
         return Plan::accepted(Vec::new());
     }
-    let pool = match parse::agent_pool::pool(object) {
+    let mut pool = match all_violations(parse::agent_pool::pool(object), policy_violations(object, observed)) {
         Ok(pool) => pool,
-        Err(violations) => return Plan::refused(violation::finding(&violations)),
+        Err(finding) => return Plan::refused(finding),
     };
-    match admit(object, observed) {
-        Ok(admitted) => Plan::accepted(effects(object, &pool, &admitted, observed)),
-        Err(finding) => refused(object, finding, now),
+    let admitted = match admit(object, observed) {
+        Ok(admitted) => admitted,
+        Err(finding) => return refused(object, finding, now),
+    };
+    let mut standing = governance::standing(object, &observed.index);
+    if let Some(hold) = standing.hold.clone() {
+        return Plan::refused(hold).under(standing);
     }
+    standing.clamps = clamp::pool(&mut pool, &standing.effective);
+    let regions = region::allowed(&standing.effective);
+    if regions.as_ref().is_some_and(Vec::is_empty) {
+        return Plan::refused(nowhere(&standing)).under(standing);
+    }
+    Plan::accepted(effects(object, &pool, &admitted, regions.as_deref(), observed)).under(standing)
+}
+
+fn policy_violations(object: &AgentPool, observed: &Observed) -> Vec<Violation> {
+    let keys = observed.orchestrator.as_ref().map(|orchestrator| orchestrator.spec.signing_keys.as_slice());
+    governance::violations(Level::AgentPool, object, &object.spec.policies, keys)
+}
+
+/// The policies leave no region, so that no pod could be placed anywhere.
+fn nowhere(standing: &Standing) -> Finding {
+    let allowed = standing.effective.at(Action::Deny).allow.get(&Allowance::Regions);
+    let origins: Vec<String> = allowed.into_iter().flat_map(Allowed::declared).map(|(o, _)| o.to_string()).collect();
+    let message = format!(
+        "allow.regions: {} together leave no region that can be named: give them one in common, written in full",
+        origins.join(" and ")
+    );
+    Finding::new(Reason::PolicyViolated, message)
 }
 
 /// Where an accepted pool stands.
@@ -100,12 +133,21 @@ fn admit(object: &AgentPool, observed: &Observed) -> Result<Admitted, Finding> {
             ),
         ));
     }
+    if observed.deployment.is_none() {
+        takes_new(orchestrator)?;
+    }
     Ok(Admitted { orchestrator: orchestrator.name_any(), domain: bus_name(domain)?, supervisor })
 }
 
-fn effects(object: &AgentPool, pool: &Pool, admitted: &Admitted, observed: &Observed) -> Vec<Effect> {
-    let place =
-        Place { orchestrator: &admitted.orchestrator, domain: &admitted.domain, supervisor: &admitted.supervisor };
+fn effects(
+    object: &AgentPool,
+    pool: &Pool,
+    admitted: &Admitted,
+    regions: Option<&[String]>,
+    observed: &Observed,
+) -> Vec<Effect> {
+    let Admitted { orchestrator, domain, supervisor } = admitted;
+    let place = Place { orchestrator, domain, supervisor, regions };
     let objects = agents::objects(object, pool, place, &observed.settings);
     let unwanted = prune(&observed.children, &objects);
     // Credentials before the pods that need them.

@@ -8,19 +8,23 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube_core::{Resource, ResourceExt};
 use serde_json::json;
-use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
+use tetrarch_core::{
+    capacity::{Amounts, Key, Ledger, usage},
+    policy::Level,
+};
+use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow, quota::WhenExceeded};
 
 use crate::{
+    admit::Index,
     build::{limits, members, namespace, namespace::Tenure, network},
     effect::{Effect, Plan},
-    hierarchy,
+    governance, hierarchy,
     names::{self, Component, Position},
     object::{Kind, Object, ObjectKey, has_finalizer, is_deleting, to_json},
     parse::{self, domain::Parsed},
     reason::{Finding, Reason},
-    reconcile::{prune, refused},
+    reconcile::{all_violations, prune, refused, takes_new},
     settings::Settings,
-    violation,
 };
 
 /// What was read for one reconcile of a Domain.
@@ -43,6 +47,10 @@ pub struct Observed {
     /// ResourceQuotas, LimitRanges, NetworkPolicies and RoleBindings in that namespace with the labels
     /// `app.kubernetes.io/managed-by: tetrarch` and `app.kubernetes.io/component: domain`. What is not wanted of them is deleted.
     pub children: BTreeSet<ObjectKey>,
+    /// The policies above it.
+    pub index: Index,
+    /// What is booked below it; none before the ledger was read.
+    pub ledger: Option<Arc<Ledger>>,
 }
 
 /// Decides what to do.
@@ -50,14 +58,31 @@ pub fn domain(object: &Domain, observed: &Observed, now: Timestamp) -> Plan {
     if is_deleting(object) {
         return deletion::plan(object, observed);
     }
-    let parsed = match parse::domain::domain(object) {
+    let keys = observed.orchestrator.as_ref().map(|orchestrator| orchestrator.spec.signing_keys.as_slice());
+    let of_policies = governance::violations(Level::Domain, object, &object.spec.policies, keys);
+    let parsed = match all_violations(parse::domain::domain(object), of_policies) {
         Ok(parsed) => parsed,
-        Err(violations) => return Plan::refused(violation::finding(&violations)),
+        Err(finding) => return Plan::refused(finding),
     };
     let (orchestrator, tenure) = match admit(object, observed) {
         Ok(admitted) => admitted,
         Err(finding) => return refused(object, finding, now),
     };
+    let standing = governance::standing(object, &observed.index);
+    match standing.hold.clone() {
+        Some(hold) => Plan::refused(hold),
+        None => accepted(object, &parsed, orchestrator, tenure, observed),
+    }
+    .under(standing)
+}
+
+fn accepted(
+    object: &Domain,
+    parsed: &Parsed,
+    orchestrator: &Orchestrator,
+    tenure: Tenure,
+    observed: &Observed,
+) -> Plan {
     if !has_finalizer(object, names::FINALIZER_DOMAIN) {
         return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_DOMAIN }]);
     }
@@ -68,7 +93,7 @@ pub fn domain(object: &Domain, observed: &Observed, now: Timestamp) -> Plan {
         );
         return Plan::accepted(Vec::new()).blocked_by([Finding::new(Reason::NamespaceTerminating, message)]);
     }
-    Plan::accepted(effects(object, &parsed, orchestrator, tenure, observed))
+    Plan::accepted(effects(object, parsed, orchestrator, tenure, observed))
 }
 
 /// Whether what the Domain needs from others is there, and how it comes to its namespace.
@@ -82,6 +107,9 @@ fn admit<'a>(object: &Domain, observed: &'a Observed) -> Result<(&'a Orchestrato
             ),
         )
     })?;
+    if !has_finalizer(object, names::FINALIZER_DOMAIN) {
+        takes_new(orchestrator)?;
+    }
     let limit = orchestrator.spec.hierarchy.max_domains;
     if !hierarchy::is_within_count(&object.name_any(), &observed.siblings, limit) {
         return Err(Finding::new(
@@ -143,7 +171,9 @@ fn effects(
     };
     let labels = to_json(&names::labels(Component::Domain, parsed.name.as_str(), position));
     // What guards the namespace comes before what lets people in.
-    let mut children: Vec<Object> = parsed.quota.iter().map(|quota| limits::quota(&name, &labels, quota)).collect();
+    let booked = booked(object, observed);
+    let quota = parsed.quota.iter().map(|quota| limits::quota(&name, &labels, quota, booked));
+    let mut children: Vec<Object> = quota.collect();
     children.push(limits::limit_range(&name, &labels));
     children.extend(network::policies(&name, &labels, &observed.settings));
     children.extend(members::role_bindings(&name, &labels, &object.spec.members));
@@ -158,6 +188,14 @@ fn effects(
         effects.push(Effect::Apply(Box::new(implicit_supervisor(&name, position))));
     }
     effects
+}
+
+/// What is booked beyond the quota of a Domain and was granted from above: the namespace must have room for that too.
+fn booked(object: &Domain, observed: &Observed) -> Amounts {
+    let escalates = object.spec.quota.as_ref().is_some_and(|quota| quota.when_exceeded == WhenExceeded::Escalate);
+    let Some(ledger) = observed.ledger.as_deref().filter(|_| escalates) else { return Amounts::NONE };
+    let usages = usage(ledger, &Key::domain(object.name_any()));
+    usages.iter().map(|usage| (usage.resource, usage.booked)).collect()
 }
 
 /// The Supervisor of a Domain when the depth is 3. Its spec is left empty, so that whoever wants to may size it. With depth

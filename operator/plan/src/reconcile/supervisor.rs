@@ -5,24 +5,24 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube_core::ResourceExt;
-use tetrarch_core::id::Name;
-use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor};
+use tetrarch_core::{capacity::Ledger, id::Name, policy::Level};
+use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
 use tetrarch_protocol::{
     snapshot as config,
     summary::{self, SupervisorReport},
 };
 
 use crate::{
+    admit::Index,
     build::{self, snapshot},
     effect::{BusUser, BusUserSecret, Effect, Plan},
-    hierarchy,
+    governance, hierarchy,
     names::{self, Component, Position},
     object::{Kind, ObjectKey, controller_ref, has_finalizer, is_deleting, skips_bus_cleanup, to_json},
     parse,
     reason::{Finding, Reason},
-    reconcile::{bus_name, patience, position, prune, refused},
+    reconcile::{all_violations, bus_name, patience, position, prune, refused, takes_new},
     settings::Settings,
-    violation,
 };
 
 /// What was read for one reconcile of a Supervisor.
@@ -38,6 +38,8 @@ pub struct Observed {
     pub siblings: Vec<Arc<Supervisor>>,
     /// All AgentPools in the namespace.
     pub pools: Vec<Arc<AgentPool>>,
+    /// All Workflows in the namespace.
+    pub workflows: Vec<Arc<Workflow>>,
     /// The Deployment of the runtime.
     pub deployment: Option<Arc<Deployment>>,
     /// Pods of that Deployment.
@@ -45,8 +47,14 @@ pub struct Observed {
     /// ServiceAccounts, Services, Deployments and PodDisruptionBudgets controlled by this Supervisor. What is not wanted
     /// of them is deleted.
     pub children: BTreeSet<ObjectKey>,
+    /// Deployments of those AgentPools whose change waits for an approval.
+    pub pool_deployments: Vec<Arc<Deployment>>,
     /// The runtime's own report.
     pub report: Option<Arc<SupervisorReport>>,
+    /// The policies above it.
+    pub index: Index,
+    /// What is booked below it; none before the ledger was read.
+    pub ledger: Option<Arc<Ledger>>,
 }
 
 /// Decides what to do.
@@ -54,17 +62,24 @@ pub fn supervisor(object: &Supervisor, observed: &Observed, now: Timestamp) -> P
     if is_deleting(object) {
         return deletion(object, observed, now);
     }
-    let name = match parse::supervisor::supervisor(object) {
+    let keys = observed.orchestrator.as_ref().map(|orchestrator| orchestrator.spec.signing_keys.as_slice());
+    let of_policies = governance::violations(Level::Supervisor, object, &object.spec.policies, keys);
+    let name = match all_violations(parse::supervisor::supervisor(object), of_policies) {
         Ok(name) => name,
-        Err(violations) => return Plan::refused(violation::finding(&violations)),
+        Err(finding) => return Plan::refused(finding),
     };
     let admitted = admit(object, observed);
     let (domain, orchestrator) = match &admitted {
         Ok(admitted) => admitted,
         Err(finding) => return refused(object, finding.clone(), now),
     };
+    let standing = governance::standing(object, &observed.index);
     if !has_finalizer(object, names::FINALIZER_SUPERVISOR) {
-        return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_SUPERVISOR }]);
+        let plan = match standing.hold.clone() {
+            Some(hold) => Plan::refused(hold),
+            None => Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_SUPERVISOR }]),
+        };
+        return plan.under(standing);
     }
     let mut blockers = Vec::new();
     // Credentials and configuration before the pods that need them.
@@ -72,7 +87,13 @@ pub fn supervisor(object: &Supervisor, observed: &Observed, now: Timestamp) -> P
     match parse::orchestrator::priority_classes(&orchestrator.spec) {
         Ok(classes) => {
             let largest = orchestrator.spec.hierarchy.max_agents_per_supervisor;
-            let snapshot = snapshot::supervisor(name.as_str(), &observed.pools, largest, classes);
+            let pools = snapshot::Pools {
+                all: &observed.pools,
+                deployments: &observed.pool_deployments,
+                largest,
+                index: &observed.index,
+            };
+            let snapshot = snapshot::supervisor(name.as_str(), pools, classes);
             effects.push(Effect::PublishConfig {
                 domain: domain.clone(),
                 key: config::supervisor_key(&name),
@@ -85,11 +106,15 @@ pub fn supervisor(object: &Supervisor, observed: &Observed, now: Timestamp) -> P
             format!("Orchestrator {:?} is not accepted: see its condition Accepted", orchestrator.name_any()),
         )),
     }
+    if let Some(hold) = standing.hold.clone() {
+        // What is below goes on under the runtime as it is, and may change.
+        return Plan::held(hold, effects).blocked_by(blockers).under(standing);
+    }
     let objects = build::supervisor::runtime(object, domain.as_str(), &orchestrator.name_any(), &observed.settings);
     let unwanted = prune(&observed.children, &objects);
     effects.extend(objects.into_iter().map(|child| Effect::Apply(Box::new(child))));
     effects.extend(unwanted);
-    Plan::accepted(effects).blocked_by(blockers)
+    Plan::accepted(effects).blocked_by(blockers).under(standing)
 }
 
 fn admit<'a>(object: &Supervisor, observed: &'a Observed) -> Result<(Name, &'a Orchestrator), Finding> {
@@ -105,6 +130,9 @@ fn admit<'a>(object: &Supervisor, observed: &'a Observed) -> Result<(Name, &'a O
                 orchestrator.name_any()
             ),
         ));
+    }
+    if !has_finalizer(object, names::FINALIZER_SUPERVISOR) {
+        takes_new(orchestrator)?;
     }
     Ok((bus_name(domain)?, orchestrator))
 }

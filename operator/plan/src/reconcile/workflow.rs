@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
-use tetrarch_core::{id::Name, workflow::definition::AgentSelector};
+use tetrarch_core::{id::Name, policy::Level, workflow::definition::AgentSelector};
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
 use tetrarch_protocol::{
     VERSION,
@@ -16,13 +16,14 @@ use tetrarch_protocol::{
 
 pub use self::requests::wanted_runs;
 use crate::{
+    admit::Index,
     effect::{Effect, Plan},
+    governance::{self, clamp},
     hierarchy, names,
     object::{has_finalizer, is_deleting, skips_bus_cleanup, to_json},
     parse::{self, agent_pool::Pool},
     reason::{Finding, Reason},
-    reconcile::{accepted_supervisor, bus_name, patience, position, refused},
-    violation,
+    reconcile::{accepted_supervisor, all_violations, bus_name, patience, position, refused, takes_new},
 };
 
 /// What was read for one reconcile of a Workflow.
@@ -40,6 +41,8 @@ pub struct Observed {
     pub pools: Vec<Arc<AgentPool>>,
     /// Summary of the latest run, from the REPORT bucket.
     pub summary: Option<RunSummary>,
+    /// The policies above it.
+    pub index: Index,
 }
 
 /// Decides what to do.
@@ -47,16 +50,28 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
     if is_deleting(object) {
         return deletion(object, observed, now);
     }
-    let definition = match parse::workflow::definition(object) {
+    let keys = observed.orchestrator.as_ref().map(|orchestrator| orchestrator.spec.signing_keys.as_slice());
+    let of_policies = governance::violations(Level::Workflow, object, &object.spec.policies, keys);
+    let definition = match all_violations(parse::workflow::definition(object), of_policies) {
         Ok(definition) => definition,
-        Err(violations) => return Plan::refused(violation::finding(&violations)),
+        Err(finding) => return Plan::refused(finding),
     };
     let (domain, supervisor) = match admit(object, observed) {
         Ok(admitted) => admitted,
         Err(finding) => return refused(object, finding, now),
     };
+    let mut standing = governance::standing(object, &observed.index);
+    // The runs of an approved generation go on; nothing new is handed over.
+    if let Some(hold) = standing.hold.clone() {
+        return Plan::refused(hold).under(standing);
+    }
+    let classes =
+        observed.orchestrator.as_ref().map(|orchestrator| parse::orchestrator::priority_classes(&orchestrator.spec));
+    let (limits, clamps) =
+        clamp::workflow(&definition, &classes.and_then(Result::ok).unwrap_or_default(), &standing.effective);
+    standing.clamps = clamps;
     if !has_finalizer(object, names::FINALIZER_WORKFLOW) {
-        return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_WORKFLOW }]);
+        return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_WORKFLOW }]).under(standing);
     }
     let requests = requests::read(object, &definition);
     let mut effects = Vec::new();
@@ -77,22 +92,25 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
         definition,
         runs: requests.runs,
         cancel: requests.cancel,
-        limits: WorkflowLimits::default(),
+        limits,
         deleted: false,
     };
     effects.push(Effect::PublishConfig { domain, key, value: to_json(&snapshot) });
-    Plan::accepted(effects).blocked_by(requests.refused.into_iter().chain(unknown))
+    Plan::accepted(effects).blocked_by(requests.refused.into_iter().chain(unknown)).under(standing)
 }
 
 fn admit(object: &Workflow, observed: &Observed) -> Result<(Name, Name), Finding> {
     let namespace = object.namespace().unwrap_or_default();
-    let (domain, _) = position(&namespace, observed.domain.as_ref(), observed.orchestrator.as_ref())?;
+    let (domain, orchestrator) = position(&namespace, observed.domain.as_ref(), observed.orchestrator.as_ref())?;
     let supervisor = accepted_supervisor(
         object.spec.supervisor_ref.as_ref(),
         &namespace,
         &observed.supervisors,
         &observed.supervisor_elsewhere,
     )?;
+    if !has_finalizer(object, names::FINALIZER_WORKFLOW) {
+        takes_new(orchestrator)?;
+    }
     Ok((bus_name(domain)?, supervisor))
 }
 

@@ -11,7 +11,7 @@ use crate::{
     object::{Kind, ObjectKey},
     outcome::Outcome,
     reconcile::agent_pool::Observed,
-    report::{conditions_of, generation, workload},
+    report::{conditions_of, generation, policy, workload},
 };
 
 /// The new status.
@@ -31,6 +31,8 @@ pub fn agent_pool(
         let key = ObjectKey::namespaced(Kind::Deployment, namespace.as_str(), names::pool_agents(&name));
         workload::health(&key, observed.deployment.as_deref(), &observed.pods, outcome, "agents")
     };
+    let before = object.status.as_ref().map(|status| status.effective_policy.as_slice());
+    let compliant = policy::compliant(plan, None);
     AgentPoolStatus {
         observed_generation: generation(object),
         supervisor: supervisor.ok().map(|supervisor| supervisor.name_any()),
@@ -39,8 +41,10 @@ pub fn agent_pool(
         ready: count.ready,
         selector: Some(names::selector_text(&names::selector(Component::Agent, &name))),
         work: work(&name, observed),
-        conditions: conditions_of(object, plan, outcome, health, now),
-        ..AgentPoolStatus::default()
+        compliance: policy::own(plan, &compliant, object),
+        effective_policy: policy::values(plan, before),
+        approved: policy::approved(plan),
+        conditions: conditions_of(object, plan, outcome, health, &[compliant], now),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use kube_core::ResourceExt;
+use tetrarch_core::capacity::Key;
 use tetrarch_crds::{Domain, DomainStatus};
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
     reason::{Finding, Reason},
     reconcile::domain::{Observed, tenure_of},
     report::{
-        conditions_of, generation,
+        capacity, conditions_of, generation, imports, policy,
         rollup::{self, counted},
     },
 };
@@ -22,7 +24,8 @@ use crate::{
 pub fn domain(object: &Domain, plan: &Plan, outcome: &Outcome, observed: &Observed, now: Timestamp) -> DomainStatus {
     let is_ours = |namespace: &Namespace| tenure_of(object, namespace).is_ok();
     let mut status = DomainStatus { observed_generation: generation(object), ..DomainStatus::default() };
-    if observed.namespace.as_deref().is_some_and(is_ours) {
+    let is_own = observed.namespace.as_deref().is_some_and(is_ours);
+    if is_own {
         let (agents, work) = rollup::pools(&observed.pools);
         status.supervisors = rollup::children(&observed.supervisors);
         status.pools = rollup::children(&observed.pools);
@@ -49,6 +52,17 @@ pub fn domain(object: &Domain, plan: &Plan, outcome: &Outcome, observed: &Observ
         );
         rollup::health(summary, unready)
     };
-    status.conditions = conditions_of(object, plan, outcome, health, now);
+    let key = Key::domain(object.name_any());
+    let capacity = capacity::capacity(observed.ledger.as_deref(), &key, object.spec.quota.as_ref());
+    (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
+    let compliant = policy::compliant(plan, capacity.overbooked.as_ref());
+    status.compliance = policy::own(plan, &compliant, object);
+    if is_own {
+        let below = policy::leaves(&observed.pools, &observed.workflows);
+        let below = policy::add(&below, &policy::supervisors(&observed.supervisors));
+        status.compliance = policy::add(&below, &status.compliance);
+    }
+    let extras: Vec<_> = [compliant].into_iter().chain(imports::matched(object, &observed.siblings)).collect();
+    status.conditions = conditions_of(object, plan, outcome, health, &extras, now);
     status
 }

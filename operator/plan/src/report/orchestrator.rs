@@ -1,6 +1,8 @@
 //! The status of an Orchestrator: the sums over its Domains.
 
 use jiff::Timestamp;
+use kube_core::ResourceExt;
+use tetrarch_core::capacity::Key;
 use tetrarch_crds::{DomainStatus, Orchestrator, OrchestratorStatus};
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
     outcome::Outcome,
     reconcile::orchestrator::Observed,
     report::{
-        conditions_of, generation,
+        capacity, conditions_of, generation, policy,
         rollup::{self, add_agents, add_children, add_work, counted},
     },
 };
@@ -35,7 +37,15 @@ pub fn orchestrator(
             rollup::first_unready("Domain", &observed.domains),
         )
     };
-    status.conditions = conditions_of(object, plan, outcome, health, now);
+    let capacity = capacity::capacity(
+        observed.ledger.as_deref(),
+        &Key::orchestrator(object.name_any()),
+        object.spec.capacity.as_ref(),
+    );
+    (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
+    let compliant = policy::root(capacity.overbooked);
+    status.compliance = policy::add(&policy::domains(&observed.domains), &policy::own(plan, &compliant, object));
+    status.conditions = conditions_of(object, plan, outcome, health, &[compliant], now);
     status
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
+use tetrarch_core::capacity::Key;
 use tetrarch_crds::{Supervisor, SupervisorStatus};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     object::{Kind, ObjectKey},
     outcome::Outcome,
     reconcile::supervisor::Observed,
-    report::{conditions_of, generation, rollup, workload},
+    report::{capacity, conditions_of, generation, policy, rollup, workload},
 };
 
 /// The new status.
@@ -48,6 +49,15 @@ pub fn supervisor(
             other => other,
         }
     };
-    status.conditions = conditions_of(object, plan, outcome, health, now);
+    let key = Key::supervisor(object.namespace().unwrap_or_default(), &name);
+    let capacity = capacity::capacity(observed.ledger.as_deref(), &key, object.spec.quota.as_ref());
+    (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
+    let compliant = policy::compliant(plan, capacity.overbooked.as_ref());
+    let workflows = observed.workflows.iter();
+    let workflows = workflows.filter(|workflow| hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), &name));
+    let below = policy::leaves(pools.iter().copied(), workflows);
+    status.compliance = policy::add(&below, &policy::own(plan, &compliant, object));
+    status.approved = policy::approved(plan);
+    status.conditions = conditions_of(object, plan, outcome, health, &[compliant], now);
     status
 }

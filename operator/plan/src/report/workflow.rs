@@ -1,7 +1,6 @@
 //! The status of a Workflow: a mirror of its latest run's summary.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube_core::ResourceExt;
 use tetrarch_crds::{
     Workflow, WorkflowStatus,
@@ -17,7 +16,7 @@ use crate::{
     outcome::Outcome,
     reason::{Finding, Reason},
     reconcile::workflow::{Observed, wanted_runs},
-    report::{conditions_of, generation},
+    report::{conditions_of, generation, policy, time},
 };
 
 /// Most steps that a status lists.
@@ -43,12 +42,16 @@ pub fn workflow(
     };
     // A summary that cannot be read just now leaves what was last seen.
     let run = observed.summary.as_ref().map(run_status).or_else(|| before.and_then(|status| status.run.clone()));
+    let values = before.map(|status| status.effective_policy.as_slice());
+    let compliant = policy::compliant(plan, None);
     WorkflowStatus {
         observed_generation: generation(object),
         supervisor,
-        conditions: conditions_of(object, plan, outcome, || health(object, run.as_ref()), now),
+        compliance: policy::own(plan, &compliant, object),
+        effective_policy: policy::values(plan, values),
+        approved: policy::approved(plan),
+        conditions: conditions_of(object, plan, outcome, || health(object, run.as_ref()), &[compliant], now),
         run,
-        ..WorkflowStatus::default()
     }
 }
 
@@ -123,9 +126,4 @@ const fn phase(phase: Phase) -> RunPhase {
         Phase::Skipped => RunPhase::Skipped,
         Phase::OutcomeUnknown => RunPhase::OutcomeUnknown,
     }
-}
-
-/// Whole seconds, as the API stores them: what is finer would differ from what is read back, and be written again.
-fn time(at: Timestamp) -> Time {
-    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }

@@ -13,8 +13,10 @@ use k8s_openapi::api::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tetrarch_core::capacity::Ledger;
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow, agent_pool::ImagePullPolicy};
 use tetrarch_plan::{
+    admit::{Index, index::Member},
     effect::{Effect, Plan},
     names,
     object::{Kind, ObjectKey},
@@ -64,7 +66,7 @@ impl World {
         let subject = &self.documents[0];
         match kind(subject) {
             "Orchestrator" => {
-                let observed = reconcile::orchestrator::Observed { domains: self.all("Domain") };
+                let observed = reconcile::orchestrator::Observed { domains: self.all("Domain"), ledger: self.ledger() };
                 let object: Orchestrator = typed(subject);
                 let plan = reconcile::orchestrator::orchestrator(&object, &observed, now());
                 let status = report::orchestrator::orchestrator(&object, &plan, &done(), &observed, now());
@@ -119,6 +121,8 @@ impl World {
             pools: self.all("AgentPool"),
             workflows: self.all("Workflow"),
             children: self.children(),
+            index: self.index(),
+            ledger: self.ledger(),
         }
     }
 
@@ -129,9 +133,13 @@ impl World {
             orchestrator: self.first("Orchestrator"),
             siblings: self.all("Supervisor"),
             pools: self.all("AgentPool"),
-            deployment: self.first::<Deployment>("Deployment"),
+            workflows: self.all("Workflow"),
+            deployment: self.deployment("-supervisor"),
+            pool_deployments: self.deployment("-agents").into_iter().collect(),
             pods: self.all::<Pod>("Pod"),
             children: self.children(),
+            index: self.index(),
+            ledger: self.ledger(),
             report: self.bus::<SupervisorReport>("SupervisorReport").map(Arc::new),
         }
     }
@@ -148,6 +156,7 @@ impl World {
             deployment: self.first::<Deployment>("Deployment"),
             pods: self.all::<Pod>("Pod"),
             children: self.children(),
+            index: self.index(),
             report: self.bus::<SupervisorReport>("SupervisorReport").map(Arc::new),
         }
     }
@@ -160,8 +169,35 @@ impl World {
             supervisors,
             supervisor_elsewhere,
             pools: self.all("AgentPool"),
+            index: self.index(),
             summary: self.bus::<RunSummary>("RunSummary"),
         }
+    }
+
+    /// The Deployment whose name ends like this.
+    fn deployment(&self, end: &str) -> Option<Arc<Deployment>> {
+        let all: Vec<Arc<Deployment>> = self.all("Deployment");
+        all.into_iter().find(|deployment| deployment.metadata.name.as_deref().is_some_and(|name| name.ends_with(end)))
+    }
+
+    /// The hierarchy of all documents.
+    fn index(&self) -> Index {
+        let members = self.documents.iter().filter_map(|document| {
+            Some(match kind(document) {
+                "Orchestrator" => Member::Orchestrator(Arc::new(typed(document))),
+                "Domain" => Member::Domain(Arc::new(typed(document))),
+                "Supervisor" => Member::Supervisor(Arc::new(typed(document))),
+                "AgentPool" => Member::AgentPool(Arc::new(typed(document))),
+                "Workflow" => Member::Workflow(Arc::new(typed(document))),
+                _ => return None,
+            })
+        });
+        Index::default().with(members)
+    }
+
+    /// The ledger in which everything is booked that a document `Ledger` lists, in its stored form.
+    fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.bus::<Ledger>("Ledger").map(Arc::new)
     }
 
     fn supervisors(&self) -> (Vec<Arc<Supervisor>>, Vec<String>) {
@@ -242,7 +278,7 @@ fn to_value(status: &impl serde::Serialize) -> Value {
 
 fn complete(document: &mut Value, is_subject: bool) {
     let kind = kind(document).to_owned();
-    if matches!(kind.as_str(), "SupervisorReport" | "RunSummary") {
+    if matches!(kind.as_str(), "SupervisorReport" | "RunSummary" | "Ledger") {
         return;
     }
     let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();

@@ -3,6 +3,7 @@
 use kube::runtime::watcher::Event;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tetrarch_plan::admit::Index;
 
 use super::*;
 use crate::world::Writers;
@@ -24,7 +25,7 @@ fn with_ready(mut pool: AgentPool, ready: &str) -> AgentPool {
 
 /// A namespace with a Domain, a Supervisor, three pools of different age and a Workflow.
 fn world() -> (World, Writers) {
-    let (world, mut writers) = World::new();
+    let (world, mut writers) = World::new(Index::default());
     let domain: Domain =
         serde_json::from_value(json!({"metadata": {"name": "ns"}, "spec": {"orchestratorRef": {"name": "acme"}}}))
             .unwrap();

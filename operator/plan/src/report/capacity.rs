@@ -1,0 +1,73 @@
+//! How full a level is, as the ledger has it.
+
+use tetrarch_core::{
+    capacity::{Escalation, Key, Ledger, Usage, usage},
+    policy::Level,
+};
+use tetrarch_crds::quota::{self as written, Quota, WhenExceeded};
+
+use crate::reason::{Finding, Reason};
+
+/// Most escalations that a status lists.
+const LISTED: usize = 16;
+
+/// What a status tells of a level's capacity.
+#[derive(Debug, Default)]
+pub(super) struct Capacity {
+    pub(super) usage: Vec<written::Usage>,
+    pub(super) escalations: Vec<written::Escalation>,
+    /// What is booked beyond a quota that does not allow it.
+    pub(super) overbooked: Option<Finding>,
+}
+
+/// What the ledger says about a level. Without a ledger nothing is known.
+pub(super) fn capacity(ledger: Option<&Ledger>, key: &Key, quota: Option<&Quota>) -> Capacity {
+    let Some(ledger) = ledger else { return Capacity::default() };
+    let when_exceeded = quota.map(|quota| quota.when_exceeded).unwrap_or_default();
+    // Above the Orchestrator there is nobody to ask.
+    let escalates = when_exceeded == WhenExceeded::Escalate && key.level != Level::Orchestrator;
+    let usages = usage(ledger, key);
+    let concerns = |escalation: &&Escalation| {
+        escalation.is_settled && (escalation.exhausted == *key || escalation.granted_by == *key)
+    };
+    Capacity {
+        usage: usages.iter().map(|usage| told(usage, escalates)).collect(),
+        escalations: ledger.escalations().iter().rev().filter(concerns).take(LISTED).map(record).collect(),
+        overbooked: if escalates { None } else { overbooked(&usages, key.level) },
+    }
+}
+
+fn told(usage: &Usage, escalates: bool) -> written::Usage {
+    let text = |amount: u64| usage.resource.quantity(amount).to_string();
+    written::Usage {
+        resource: usage.resource.as_str().to_owned(),
+        quota: usage.bound.map(text),
+        booked: text(usage.booked),
+        escalated: (escalates && usage.escalated > 0).then(|| text(usage.escalated)),
+    }
+}
+
+fn record(escalation: &Escalation) -> written::Escalation {
+    written::Escalation {
+        object: escalation.object.to_string(),
+        resource: escalation.resource.as_str().to_owned(),
+        amount: escalation.resource.quantity(escalation.amount).to_string(),
+        granted_by: escalation.granted_by.to_string(),
+        at: super::time(escalation.at),
+    }
+}
+
+fn overbooked(usages: &[Usage], level: Level) -> Option<Finding> {
+    let field = if level == Level::Orchestrator { "spec.capacity" } else { "spec.quota" };
+    let told = usages.iter().filter_map(|usage| {
+        let bound = usage.bound.filter(|bound| usage.booked > *bound)?;
+        let resource = usage.resource;
+        Some(format!(
+            "{field}.{resource}: gives {}, but {} is booked below: raise it, or make what is below smaller",
+            resource.quantity(bound),
+            resource.quantity(usage.booked),
+        ))
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| Finding::new(Reason::CapacityExceeded, told.join("; ")))
+}
