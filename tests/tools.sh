@@ -2,11 +2,13 @@
 # tools.sh cargo-deny|cargo-fuzz: prints where that program is, installing it into the cache when it is missing.
 # tools.sh cluster [--rung3]: puts helm, kubectl, nats-server and, without --rung3, what belongs to a node into
 # .state/tools and prints that directory.
+# tools.sh gatekeeper: prints a directory with Gatekeeper's program and its resource definitions (crds), for the benchmark.
 # shellcheck source=tests/steps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
 deny_version=0.20.2
 fuzz_version=0.13.1
+gatekeeper_version=v3.23.1
 
 # cargo_tool NAME VERSION: prints where a program of cargo is.
 cargo_tool() {
@@ -23,6 +25,24 @@ cargo_tool() {
   echo "$dir/bin/$1"
 }
 
+gatekeeper() {
+  local module=github.com/open-policy-agent/gatekeeper/v3@$gatekeeper_version dir=$cache/gatekeeper-$gatekeeper_version source
+  if [[ ! -d $dir ]]; then
+    mkdir -p "$cache"
+    exec 9>"$dir.lock"
+    flock 9
+    if [[ ! -d $dir ]]; then
+      rm -rf "$dir.new" && mkdir "$dir.new"
+      CGO_ENABLED=0 GOFLAGS='' GOBIN=$dir.new go install -trimpath -ldflags '-s -w' "$module" >&2
+      source=$(cd "$dir.new" && go mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+      cp -r "$source/charts/gatekeeper/crds" "$dir.new/crds"
+      chmod -R u+w "$dir.new" # the module cache is read-only
+      mv "$dir.new" "$dir"
+    fi
+  fi
+  echo "$dir"
+}
+
 cluster_tools() {
   local from tools=$state/tools program
   from=$("$cluster" path "$@")
@@ -35,5 +55,6 @@ case ${1:-} in
 cargo-deny) cargo_tool cargo-deny "$deny_version" ;;
 cargo-fuzz) cargo_tool cargo-fuzz "$fuzz_version" ;;
 cluster) cluster_tools "${@:2}" ;;
-*) fail "usage: tools.sh cargo-deny|cargo-fuzz|cluster [--rung3]" ;;
+gatekeeper) gatekeeper ;;
+*) fail "usage: tools.sh cargo-deny|cargo-fuzz|cluster [--rung3]|gatekeeper" ;;
 esac

@@ -2,8 +2,14 @@
 //!
 //! Every figure of ours stands beside the floor of the same durability on the same server, so the ratio holds on any machine. Absolute times do not.
 
-#![expect(clippy::print_stdout, reason = "the figures are the output")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the figures are the output, and a line now and then says how far they are"
+)]
 
+mod admission;
+mod cores;
 mod engine;
 mod floor;
 mod process;
@@ -24,44 +30,68 @@ use crate::{
     simulated::Pool,
 };
 
-/// Measures the engine, the bus and the processes.
+/// Measures the engine, the bus, the processes and the admission.
 #[derive(Parser)]
 struct Arguments {
+    /// What to measure.
+    part: Part,
+    #[command(flatten)]
+    engine: EngineArguments,
+    /// Numbers of AgentPools, growing.
+    #[arg(long, value_delimiter = ',', default_values_t = [150, 1_000])]
+    pools: Vec<usize>,
+    #[command(flatten)]
+    admission: admission::Arguments,
+}
+
+/// Parts that run alone.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Part {
+    /// Steps, decomposition, throughput and memory of the engine; needs no API server.
+    Engine,
+    /// Policy decisions, alone and beside other enforcers.
+    Admission,
+    /// The operator with many AgentPools.
+    Reconcile,
+}
+
+#[derive(clap::Args)]
+struct EngineArguments {
     /// Sequential steps.
     #[arg(long, default_value_t = 500)]
     steps: usize,
     /// Tasks for each throughput figure.
     #[arg(long, default_value_t = 5_000)]
     tasks: usize,
-    /// Numbers of AgentPools, growing.
-    #[arg(long, value_delimiter = ',', default_values_t = [150, 1_000])]
-    pools: Vec<usize>,
     /// Runs of the five-stage pipeline.
     #[arg(long, default_value_t = 100)]
     patterns: usize,
-    /// Nothing but the cost of reconciling AgentPools.
-    #[arg(long)]
-    only_pools: bool,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if arguments.only_pools {
-        return reconcile::run(&arguments.pools).await;
+    match arguments.part {
+        Part::Engine => engine_tables(&arguments.engine).await,
+        Part::Admission => admission::run(&arguments.admission).await,
+        Part::Reconcile => reconcile::run(&arguments.pools).await,
     }
+}
+
+/// Everything of the engine and its processes.
+async fn engine_tables(arguments: &EngineArguments) -> Result<()> {
     println!(
         "durability: file storage, sync_interval always, one replica; nats-server and everything else on this machine\n"
     );
-    let memory = sequential(&arguments).await?;
+    let memory = sequential(arguments).await?;
     decomposition().await?;
-    throughput(&arguments).await?;
+    throughput(arguments).await?;
     println!("## Memory (MiB resident)\n\n| process | at rest | peak |\n|---|---|---|");
     for line in memory {
         println!("{line}");
     }
     println!("{}\n", sidecar_memory().await?);
-    if std::env::var_os("KUBECONFIG").is_some() { reconcile::run(&arguments.pools).await } else { Ok(()) }
+    Ok(())
 }
 
 fn row(name: &str, sample: &Sample, floor: &Sample) -> String {
@@ -77,7 +107,7 @@ fn row(name: &str, sample: &Sample, floor: &Sample) -> String {
 }
 
 /// One step after the other, and a pattern of five stages.
-async fn sequential(arguments: &Arguments) -> Result<Vec<String>> {
+async fn sequential(arguments: &EngineArguments) -> Result<Vec<String>> {
     let nats = NatsServer::start().await?;
     let engine = Engine::start(&nats).await?;
     let js = engine.bus.jetstream().clone();
@@ -144,7 +174,7 @@ async fn decomposition() -> Result<()> {
 }
 
 /// Tasks per second with 1, 4 and 16 sidecars of 16 slots.
-async fn throughput(arguments: &Arguments) -> Result<()> {
+async fn throughput(arguments: &EngineArguments) -> Result<()> {
     println!(
         "## Tasks per second, of a map of {} items\n\n| sidecars | bare bus | Tetrarch | share | CPU of the supervisor per task (µs) |\n|---|---|---|---|---|",
         arguments.tasks

@@ -1,15 +1,24 @@
 //! The real programs as child processes, with their memory and CPU time as the kernel counts them.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cores::Core;
+
 /// Environment variable that names the directory of the compiled programs.
 pub const PROGRAMS: &str = "TETRARCH_PROGRAMS";
+
+/// Where one of our programs is.
+fn program(name: &str) -> Result<PathBuf> {
+    let directory = std::env::var_os(PROGRAMS)
+        .with_context(|| format!("{PROGRAMS} is not set: run the benchmarks with `make bench`"))?;
+    Ok(PathBuf::from(directory).join(name))
+}
 
 /// A running program; ends when dropped.
 pub struct Process {
@@ -20,18 +29,40 @@ pub struct Process {
 impl Process {
     /// Starts one of our programs with exactly these settings.
     pub fn start(name: &'static str, arguments: &[&str], settings: &[(&str, String)]) -> Result<Self> {
-        let directory = std::env::var_os(PROGRAMS)
-            .with_context(|| format!("{PROGRAMS} is not set: run the benchmarks with `make bench`"))?;
-        let program = PathBuf::from(directory).join(name);
+        Self::spawn(name, Command::new(program(name)?), arguments, settings)
+    }
+
+    /// As [`Process::start`], on this core.
+    pub fn start_on(core: Core, name: &'static str, arguments: &[&str], settings: &[(&str, String)]) -> Result<Self> {
+        Self::spawn(name, core.command(&program(name)?), arguments, settings)
+    }
+
+    /// Starts a program that is not ours, on this core.
+    pub fn start_foreign(
+        core: Core,
+        name: &'static str,
+        program: &Path,
+        arguments: &[&str],
+        settings: &[(&str, String)],
+    ) -> Result<Self> {
+        Self::spawn(name, core.command(program), arguments, settings)
+    }
+
+    fn spawn(
+        name: &'static str,
+        mut command: Command,
+        arguments: &[&str],
+        settings: &[(&str, String)],
+    ) -> Result<Self> {
         let log = std::fs::File::create(std::env::temp_dir().join(format!("{name}-bench.log")))?;
-        let child = Command::new(&program)
+        let child = command
             .args(arguments)
             .envs(settings.iter().map(|(key, value)| (*key, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {name}"))?;
         Ok(Self { child, name })
     }
 

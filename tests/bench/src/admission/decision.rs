@@ -1,0 +1,106 @@
+//! The decision alone, in this process and on one thread: from the parsed review, and from the bytes of the request to those of the answer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use serde_json::Value;
+use tetrarch_plan::admit::{self, Index, index::Member, wire};
+
+use super::fleet::{self, Recorded};
+use crate::{cores::Core, quantile::Sample};
+
+/// Decisions before the measured ones.
+const WARM: usize = 2_000;
+/// Measured decisions.
+const DECISIONS: usize = 20_000;
+
+/// Times of one kind of review.
+pub struct Figures {
+    /// What was reviewed.
+    pub kind: Recorded,
+    /// From the parsed review to the verdict.
+    pub decided: Sample,
+    /// From the bytes of the request to those of the answer.
+    pub answered: Sample,
+}
+
+/// Decides about every kind of review with so many Domains, on a thread bound to this core.
+pub async fn measure(domains: usize, core: Core) -> Result<Vec<Figures>> {
+    tokio::task::spawn_blocking(move || {
+        // A thread of its own, so that the binding ends with it.
+        std::thread::spawn(move || {
+            core.bind()?;
+            let index = index(domains)?;
+            refuses(&index)?;
+            Recorded::ALL.into_iter().map(|kind| figures(&index, kind, domains)).collect()
+        })
+        .join()
+        .map_err(|_| anyhow::anyhow!("the measure of decisions ended with a panic"))?
+    })
+    .await?
+}
+
+/// The index of the generated department.
+pub fn index(domains: usize) -> Result<Index> {
+    let mut index = Index::default();
+    for object in fleet::orchestrators(domains) {
+        index.apply(Member::Orchestrator(Arc::new(serde_json::from_value(object)?)));
+    }
+    for number in 0..domains {
+        index.apply(Member::Domain(Arc::new(serde_json::from_value(fleet::domain_object(number))?)));
+        index.apply(Member::Supervisor(Arc::new(serde_json::from_value(fleet::supervisor(number))?)));
+        index.apply(Member::AgentPool(Arc::new(serde_json::from_value(fleet::pool(number))?)));
+    }
+    Ok(index)
+}
+
+/// What is measured must decide: too many agents and a foreign image are refused.
+fn refuses(index: &Index) -> Result<()> {
+    let review = Recorded::Create.review(0);
+    for (good, bad) in [("\"max\":20", "\"max\":51"), ("registry.example/team-0000/", "registry.example/team-0001/")] {
+        let incoming = wire::read(review.replace(good, bad).as_bytes())?;
+        let verdict = admit::decide(&incoming.review.context("is not reviewed")?, index, Timestamp::now());
+        ensure!(!verdict.is_allowed(), "a review with {bad} is admitted");
+    }
+    Ok(())
+}
+
+fn figures(index: &Index, kind: Recorded, domains: usize) -> Result<Figures> {
+    let bodies = fleet::bodies(kind, domains);
+    let reviews =
+        bodies.iter().map(|body| wire::read(body)?.review.context("is not reviewed")).collect::<Result<Vec<_>>>()?;
+    let now = Timestamp::now();
+    let decided = sample(|turn| {
+        let review = &reviews[turn % reviews.len()];
+        let begin = Instant::now();
+        let verdict = admit::decide(review, index, now);
+        (begin.elapsed(), verdict.is_allowed())
+    })?;
+    let answered = sample(|turn| {
+        let body = &bodies[turn % bodies.len()];
+        let begin = Instant::now();
+        let Ok(incoming) = wire::read(body) else { return (Duration::ZERO, false) };
+        let Some(review) = incoming.review else { return (Duration::ZERO, false) };
+        let verdict = admit::decide(&review, index, now);
+        let answer: Value = wire::answer(&incoming.uid, &verdict);
+        let bytes = answer.to_string();
+        (begin.elapsed(), bytes.contains("\"allowed\":true"))
+    })?;
+    Ok(Figures { kind, decided, answered })
+}
+
+fn sample(mut one: impl FnMut(usize) -> (Duration, bool)) -> Result<Sample> {
+    let mut sample = Sample::default();
+    for turn in 0..WARM + DECISIONS {
+        let (time, right) = one(turn);
+        ensure!(right, "a review of the generated department was refused or not understood");
+        if turn >= WARM {
+            sample.add(time);
+        }
+    }
+    Ok(sample)
+}
