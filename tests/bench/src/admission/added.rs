@@ -9,7 +9,7 @@ use anyhow::Result;
 use kube::Client;
 
 use super::{
-    fleet,
+    api, fleet,
     load::{self, Pace, Plan, Shot, Target},
     metrics::Counters,
 };
@@ -24,7 +24,7 @@ pub struct Added {
     pub pairs: usize,
     /// Mean time in the admission plugins per measured request, by the API server's own metric.
     pub in_plugins: Duration,
-    /// Mean time of one call of a webhook or check of a policy, by the API server's own metric.
+    /// Mean time of one call of a webhook, by the API server's own metric.
     pub each: Option<Duration>,
     /// Share of calls in the first bucket of that metric.
     pub quick: Option<f64>,
@@ -34,6 +34,21 @@ pub struct Added {
     pub p99: f64,
     /// Requests without an answer in the end.
     pub missing: usize,
+    /// What [`refusing`] found.
+    pub refusing: Option<Duration>,
+}
+
+/// Writes of which the time of a refusal is the mean.
+const REFUSALS: usize = 20;
+
+/// Mean time of a call of a webhook or a check of a policy that refuses, by the API server's own metric: of checks it counts no others.
+async fn refusing(client: &Client, domains: usize) -> Result<Option<Duration>> {
+    let before = Counters::read(client).await?;
+    for number in fleet::order(domains).take(REFUSALS) {
+        api::refusal(client, &fleet::candidate(number, true, fleet::MOST_AGENTS + 1)).await?;
+    }
+    let spent = Counters::read(client).await?.since(&before);
+    Ok(spent.each.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
 }
 
 /// Creates pools at this rate, and as many controls.
@@ -70,6 +85,7 @@ pub async fn measure(client: &Client, target: &Target, domains: usize, rate: f64
         median: differences.get(differences.len() / 2).copied().unwrap_or_default(),
         p99: millis(&measured) - millis(&controls),
         missing: outcome.missing,
+        refusing: refusing(client, domains).await?,
     })
 }
 

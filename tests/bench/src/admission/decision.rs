@@ -1,13 +1,9 @@
 //! The decision alone, in this process and on one thread: from the parsed review, and from the bytes of the request to those of the answer.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use serde_json::Value;
 use tetrarch_plan::admit::{self, Index, index::Member, wire};
 
 use super::fleet::{self, Recorded};
@@ -69,38 +65,28 @@ fn refuses(index: &Index) -> Result<()> {
     Ok(())
 }
 
+/// One after the other over all Domains. The bytes are fetched before the clock starts, as they have just arrived when a webhook reads them.
 fn figures(index: &Index, kind: Recorded, domains: usize) -> Result<Figures> {
     let bodies = fleet::bodies(kind, domains);
-    let reviews =
-        bodies.iter().map(|body| wire::read(body)?.review.context("is not reviewed")).collect::<Result<Vec<_>>>()?;
     let now = Timestamp::now();
-    let decided = sample(|turn| {
-        let review = &reviews[turn % reviews.len()];
-        let begin = Instant::now();
-        let verdict = admit::decide(review, index, now);
-        (begin.elapsed(), verdict.is_allowed())
-    })?;
-    let answered = sample(|turn| {
-        let body = &bodies[turn % bodies.len()];
-        let begin = Instant::now();
-        let Ok(incoming) = wire::read(body) else { return (Duration::ZERO, false) };
-        let Some(review) = incoming.review else { return (Duration::ZERO, false) };
-        let verdict = admit::decide(&review, index, now);
-        let answer: Value = wire::answer(&incoming.uid, &verdict);
-        let bytes = answer.to_string();
-        (begin.elapsed(), bytes.contains("\"allowed\":true"))
-    })?;
-    Ok(Figures { kind, decided, answered })
-}
-
-fn sample(mut one: impl FnMut(usize) -> (Duration, bool)) -> Result<Sample> {
-    let mut sample = Sample::default();
+    let (mut decided, mut answered) = (Sample::default(), Sample::default());
+    let mut arrived = Vec::new();
     for turn in 0..WARM + DECISIONS {
-        let (time, right) = one(turn);
-        ensure!(right, "a review of the generated department was refused or not understood");
+        arrived.clear();
+        arrived.extend_from_slice(&bodies[turn % bodies.len()]);
+        let begin = Instant::now();
+        let incoming = wire::read(&arrived)?;
+        let review = incoming.review.context("is not reviewed")?;
+        let read = Instant::now();
+        let verdict = admit::decide(&review, index, now);
+        let judged = read.elapsed();
+        let answer = wire::answer(&incoming.uid, &verdict).to_string();
+        let whole = begin.elapsed();
+        ensure!(answer.contains("\"allowed\":true"), "a review of the generated department is refused: {answer}");
         if turn >= WARM {
-            sample.add(time);
+            decided.add(judged);
+            answered.add(whole);
         }
     }
-    Ok(sample)
+    Ok(Figures { kind, decided, answered })
 }

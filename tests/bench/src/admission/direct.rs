@@ -50,8 +50,10 @@ pub async fn measure(
     each: Duration,
     core: Core,
 ) -> Result<Figures> {
-    let shots: Arc<[Shot]> =
-        fleet::bodies(kind, domains).iter().map(|body| Shot { path: server.path.into(), body: body.clone() }).collect();
+    let shots: Arc<[Shot]> = fleet::dry_runs(kind, domains)
+        .iter()
+        .map(|body| Shot { path: server.path.into(), body: body.clone() })
+        .collect();
     let run = async |pace, duration| -> Result<Outcome> {
         let plan = Plan {
             target: server.target.clone(),

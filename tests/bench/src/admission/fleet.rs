@@ -122,9 +122,18 @@ pub fn order(domains: usize) -> impl Iterator<Item = usize> {
     (0..).map(move |turn: usize| (turn * 389) % domains.max(1))
 }
 
-/// Review bodies of one kind, one for each Domain (at least 64, at most 1,024), ready to send.
+/// Different reviews that are sent, however many Domains there are, so that what comes in takes the same place in the caches.
+const BODIES: usize = 1_024;
+
+/// Review bodies of one kind for all Domains in turn.
 pub fn bodies(kind: Recorded, domains: usize) -> Arc<[bytes::Bytes]> {
-    order(domains).take(domains.clamp(64, 1_024)).map(|number| kind.review(number).into()).collect()
+    order(domains).take(BODIES).map(|number| kind.review(number).into()).collect()
+}
+
+/// As [`bodies`], of dry runs: everything is decided and nothing booked.
+pub fn dry_runs(kind: Recorded, domains: usize) -> Arc<[bytes::Bytes]> {
+    let dry = |number| kind.review(number).replace("\"dryRun\":false", "\"dryRun\":true");
+    order(domains).take(BODIES).map(|number| dry(number).into()).collect()
 }
 
 #[cfg(test)]
@@ -146,6 +155,14 @@ mod tests {
         for kind in Recorded::ALL {
             let review = kind.review(17);
             assert!(review.contains("team-0017") && !review.contains("team-0000"), "{review}");
+        }
+    }
+
+    #[test]
+    fn dry_runs_book_nothing() {
+        for body in &*dry_runs(Recorded::Create, 4) {
+            let review: Value = serde_json::from_slice(body).unwrap();
+            assert_eq!(review["request"]["dryRun"], true);
         }
     }
 
