@@ -37,6 +37,9 @@ use self::{
 };
 use crate::cores;
 
+/// Rounds of each measure of a server, of which the best counts: for everybody alike, so that what else runs on the machine decides nothing.
+const ROUNDS: usize = 3;
+
 /// What is measured.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Arguments {

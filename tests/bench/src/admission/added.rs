@@ -9,7 +9,7 @@ use anyhow::Result;
 use kube::Client;
 
 use super::{
-    api, fleet,
+    ROUNDS, api, fleet,
     load::{self, Pace, Plan, Shot, Target},
     metrics::Counters,
 };
@@ -51,8 +51,19 @@ async fn refusing(client: &Client, domains: usize) -> Result<Option<Duration>> {
     Ok(spent.each.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
 }
 
-/// Creates pools at this rate, and as many controls.
+/// Creates pools at this rate, and as many controls; of all rounds the one with the least time in the plugins counts.
 pub async fn measure(client: &Client, target: &Target, domains: usize, rate: f64, duration: Duration) -> Result<Added> {
+    let mut best = round(client, target, domains, rate, duration).await?;
+    for _ in 1..ROUNDS {
+        let next = round(client, target, domains, rate, duration).await?;
+        if (next.missing, next.in_plugins) < (best.missing, best.in_plugins) {
+            best = next;
+        }
+    }
+    Ok(best)
+}
+
+async fn round(client: &Client, target: &Target, domains: usize, rate: f64, duration: Duration) -> Result<Added> {
     let shots: Arc<[Shot]> = fleet::order(domains)
         .take(domains.max(64))
         .flat_map(|number| [true, false].map(|measured| shot(number, measured)))

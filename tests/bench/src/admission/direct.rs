@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 
 use super::{
+    ROUNDS,
     fleet::{self, Recorded},
     load::{self, Outcome, Pace, Plan, Shot, Target},
 };
@@ -66,13 +67,23 @@ pub async fn measure(
         load::run(plan, Some(core)).await?.all_right()
     };
     run(Pace::Saturating, each / 4).await?;
-    let calm = run(Pace::Sleeping(CALM), each).await?.sample();
-    let busy = run(Pace::Spinning(rate), each).await?;
+    let best = async |pace| -> Result<Outcome> {
+        let mut best = run(pace, each).await?;
+        for _ in 1..ROUNDS {
+            let next = run(pace, each).await?;
+            if next.sample().percentile(99) < best.sample().percentile(99) {
+                best = next;
+            }
+        }
+        Ok(best)
+    };
+    let calm = best(Pace::Sleeping(CALM)).await?.sample();
+    let busy = best(Pace::Spinning(rate)).await?;
     // What the server does when all connections are always busy is the most it can do at all.
     let saturated = run(Pace::Saturating, each / 2).await?.rate();
     let holds = async |rate: f64| -> Result<bool> {
         // A step may fail for a hiccup of the machine; a rate that is too high fails again.
-        for _ in 0..2 {
+        for _ in 0..ROUNDS {
             let outcome = run(Pace::Spinning(rate), each / 2).await?;
             if outcome.missing == 0 && outcome.sample().percentile(99) < BOUND {
                 return Ok(true);
