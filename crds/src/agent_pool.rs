@@ -63,7 +63,7 @@ pub struct AgentPoolSpec {
     /// The agent's container and how tasks are handed to it.
     pub agent: Agent,
     /// What the agents can do; steps ask for a capability or for a pool by name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub capabilities: Vec<Capability>,
     /// Tasks that one agent works on at once. Default 1.
@@ -84,7 +84,7 @@ pub struct AgentPoolSpec {
     #[serde(default)]
     pub budget: Budget,
     /// Policies of this pool; they tighten those of the levels above.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub policies: Vec<Policy>,
 }
@@ -97,21 +97,21 @@ pub struct Agent {
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
     /// Signatures of the image, checked when a policy requires them (`require.signedBy`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub signatures: Vec<ImageSignature>,
     /// When the image is pulled, as in a container: `Always`, `IfNotPresent` or `Never`. Default: `Always` for the tag `latest`, else `IfNotPresent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// Arguments of the container; the image's own when left out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub args: Vec<String>,
     /// How the sidecar hands a task to the agent.
     #[serde(default)]
     pub protocol: Protocol,
     /// Environment of the agent's container.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvVar>,
     /// Compute of the agent's container. CPU and memory requests are needed for autoscaling by them. Default: requests of 50m CPU and 64Mi memory.

@@ -63,15 +63,15 @@ pub struct DomainSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
     /// Policies of the Domain; they hold for it and everything below, and can only be tightened there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub policies: Vec<Policy>,
     /// Capabilities of this Domain that other Domains may use.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
     pub exports: Vec<Export>,
     /// Capabilities of other Domains that this Domain wants to use; each must be exported to it there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability", "from"]))]
     pub imports: Vec<Import>,
     /// People and programs that work with this Domain; they get Roles in its namespace.
@@ -108,15 +108,15 @@ pub struct Import {
 #[serde(rename_all = "camelCase")]
 pub struct Members {
     /// May write Supervisors, AgentPools and Workflows of the Domain and read its pods and logs.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub admins: Vec<Subject>,
     /// May read the Domain's resources, pods and logs.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub viewers: Vec<Subject>,
     /// May approve what a policy holds back, and read what viewers may read. They cannot change what is approved.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub approvers: Vec<Subject>,
 }

@@ -59,11 +59,11 @@ pub struct OrchestratorSpec {
     #[schemars(regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
     /// Policies of the whole hierarchy; they hold for all Domains and everything below, and can only be tightened there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub policies: Vec<Policy>,
     /// Public keys that images of agents may be required to be signed with (`require.signedBy`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub signing_keys: Vec<SigningKey>,
 }

@@ -29,14 +29,14 @@ pub struct Policy {
     #[serde(default)]
     pub require: Requirements,
     /// CEL rules that must all be true of the governed objects.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub rules: Vec<Rule>,
     /// What happens to an object that the policy does not admit. Default Deny.
     #[serde(default)]
     pub action: Action,
     /// Who may approve what `RequireApproval` or `require.approvalFor` holds back. Default: the Domain's `members.approvers`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub approvers: Vec<Subject>,
 }
@@ -46,7 +46,7 @@ pub struct Policy {
 #[serde(rename_all = "camelCase")]
 pub struct AppliesTo {
     /// Kinds that are governed. Default: all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 6))]
     pub kinds: Vec<GovernedKind>,
     /// Labels that an object must have to be governed. Default: any.
@@ -137,18 +137,18 @@ pub struct Allowances {
 #[serde(rename_all = "camelCase")]
 pub struct Requirements {
     /// Labels that must be there, with any value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 317)))]
     pub labels: Vec<String>,
     /// Images must be given by digest (`…@sha256:…`).
     #[serde(default)]
     pub image_digest: bool,
     /// Names of the Orchestrator's `signingKeys`; an agent's image must be signed with each of them (`spec.agent.signatures`).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
     pub signed_by: Vec<String>,
     /// CEL conditions; an object for which one is true is held back until somebody has approved its generation.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 4096)))]
     pub approval_for: Vec<String>,
     /// Record every decision about the governed objects, those that admit as well.

@@ -47,7 +47,7 @@ pub struct WorkflowSpec {
     #[serde(default)]
     pub start: StartPolicy,
     /// Values that expressions read as `params.<name>`; a requested run may give other ones.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parameters: Vec<Parameter>,
     /// Priority class of the runs and all their tasks. Default normal.
@@ -70,7 +70,7 @@ pub struct WorkflowSpec {
     #[schemars(range(min = 1, max = 1000))]
     pub keep_runs: i32,
     /// Policies of this Workflow; they tighten those of the levels above.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub policies: Vec<Policy>,
 }
@@ -119,7 +119,7 @@ pub struct Step {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Steps that must have ended well (or been skipped) before this one starts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub after: Vec<String>,
     /// CEL condition; when it is false the step is skipped.

@@ -49,7 +49,13 @@ pub fn record(log: &str, user: &str) -> Record {
             name: text(&reference["name"]),
         };
         match event["annotations"]["authorization.k8s.io/decision"].as_str() {
-            Some("allow") => record.allowed.insert(request),
+            Some("allow") => {
+                // An apply that creates is checked as a creation too, inside the same request.
+                if request.verb == "patch" && event["responseStatus"]["code"] == 201 {
+                    record.allowed.insert(Request { verb: "create".to_owned(), ..request.clone() });
+                }
+                record.allowed.insert(request)
+            }
             Some("forbid") => record.forbidden.insert(request),
             _ => false,
         };
@@ -211,6 +217,17 @@ mod tests {
     #[test]
     fn exactly_what_is_used_passes() {
         assert_eq!(checked(&cluster_role(), &role()), []);
+    }
+
+    #[test]
+    fn an_apply_that_creates_uses_the_right_to_create() {
+        let apply = |code: u16| {
+            let event = json!({"user": {"username": USER}, "verb": "patch", "responseStatus": {"code": code},
+                "objectRef": {"resource": "namespaces", "name": "a"}, "annotations": {"authorization.k8s.io/decision": "allow"}});
+            record(&event.to_string(), USER).allowed.into_iter().map(|request| request.verb).collect::<Vec<_>>()
+        };
+        assert_eq!(apply(201), ["create", "patch"]);
+        assert_eq!(apply(200), ["patch"]);
     }
 
     #[test]

@@ -237,3 +237,21 @@ async fn every_default_is_visible() -> Result<()> {
     cluster.kubectl(&["delete", "orchestrator", "defaults"])?;
     Ok(())
 }
+
+/// The API server took such an apply for one that removes the whole spec, as long as the definitions filled empty lists in.
+#[tokio::test]
+async fn an_empty_spec_can_be_applied_again() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    cluster.install_definitions()?;
+    let empty = |kind: &str| json!({"apiVersion": "tetrarch.dev/v1alpha1", "kind": kind, "metadata": {"name": "empty", "namespace": "default"}, "spec": {}});
+    let mut orchestrator = empty("Orchestrator");
+    orchestrator["metadata"]["namespace"].take();
+    for manifest in [orchestrator, empty("Supervisor")] {
+        for _ in 0..2 {
+            cluster.apply(&manifest.to_string())?;
+        }
+        let kind = manifest["kind"].as_str().unwrap_or_default().to_lowercase();
+        cluster.kubectl(&["delete", &kind, "empty", "-n", "default"])?;
+    }
+    Ok(())
+}

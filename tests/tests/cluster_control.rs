@@ -62,8 +62,8 @@ impl<'a> Control<'a> {
             .get("deployment", Some(namespace), "scripted-agents")?
             .context("the pool has no Deployment")?;
         let mut template = pool["spec"]["template"].clone();
-        // Not the labels that the pool's Deployment selects, or it would take the pods for its own.
-        template["metadata"]["labels"]["app.kubernetes.io/instance"] = json!("control");
+        // Not the labels of the pool: its Deployment would take the pods for its own, and the webhook refuses such pods of strangers.
+        template["metadata"]["labels"] = json!({"app.kubernetes.io/instance": "control"});
         if let Some(image) = sidecar {
             template["spec"]["initContainers"][0]["image"] = json!(image);
         }

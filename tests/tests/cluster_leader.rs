@@ -9,6 +9,10 @@ use tetrarch_tests::department::Department;
 
 const SYSTEM: &str = "tetrarch-system";
 const OPERATORS: &str = "app.kubernetes.io/component=operator";
+/// The certificate of the bus servers, and when it is due.
+const BUS_SECRET: &str = "tetrarch-bus-server";
+const RENEW_AT: &str = "tetrarch.dev/renew-at";
+
 const SOON: Duration = Duration::from_mins(2);
 /// Duration of the operator's lease; another replica must act within it, plus the time of one reconcile.
 const LEASE: Duration = Duration::from_secs(15 + 10);
@@ -35,7 +39,6 @@ async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
     cluster.apply(&department.supervisor(1))?;
     cluster.apply(&department.pool(1, &json!({})))?;
     cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
-    cluster.kubectl(&["scale", "deployment/tetrarch-operator", "-n", SYSTEM, "--replicas=2"])?;
     cluster.kubectl(&["rollout", "status", "deployment/tetrarch-operator", "-n", SYSTEM, "--timeout=120s"])?;
     let first = until("a leader", SOON, || async {
         let holder = holder(&cluster)?;
@@ -52,6 +55,16 @@ async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
         .into_iter()
         .find(|pod| first.contains(pod.as_str()))
         .context("the leader is no running pod")?;
+    // Whoever leads next also finds the bus's certificate due.
+    cluster.kubectl(&[
+        "annotate",
+        "secret",
+        BUS_SECRET,
+        "-n",
+        SYSTEM,
+        "--overwrite",
+        &format!("{RENEW_AT}=2000-01-01T00:00:00Z"),
+    ])?;
     cluster.kill_pod(SYSTEM, &pod)?;
     cluster.kubectl(&[
         "annotate",
@@ -89,7 +102,12 @@ async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
         after.parse::<i64>()? == before.parse::<i64>()? + 1,
         "only the one wanted change may reach the Deployment: generation {before} -> {after} under {second}"
     );
-    cluster.kubectl(&["scale", "deployment/tetrarch-operator", "-n", SYSTEM, "--replicas=1"])?;
+    until("a renewed certificate of the bus", SOON, || async {
+        let secret = cluster.get("secret", Some(SYSTEM), BUS_SECRET)?.context("the Secret of the bus is gone")?;
+        let due = secret["metadata"]["annotations"][RENEW_AT].as_str().unwrap_or_default().to_owned();
+        Ok(if due.starts_with("2000") { Err(due) } else { Ok(()) })
+    })
+    .await?;
     cluster.kubectl(&["delete", "domain", &department.name, "--timeout=120s"])?;
     Ok(())
 }

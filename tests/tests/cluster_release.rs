@@ -89,7 +89,8 @@ async fn two_upgrades_change_no_agent_and_a_dead_webhook_stops_neither_repair_no
 
     stop_the_webhook(&cluster).await?;
     only_ours_is_refused(&cluster, &department)?;
-    install(&[]).context("repair with the webhook down")?;
+    // Helm must be told that what was scaled by hand shall be as the chart says.
+    install(&["--force-conflicts"]).context("repair with the webhook down")?;
     cluster.apply(&department.supervisor(1)).context("after the repair")?;
 
     cluster.kubectl(&["delete", "domains,orchestrators", "--all", "--timeout=180s"])?;
