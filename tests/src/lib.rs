@@ -4,3 +4,4 @@ pub mod department;
 pub mod journal;
 pub mod replicas;
 pub mod rights;
+pub mod scene;

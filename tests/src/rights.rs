@@ -149,9 +149,9 @@ fn rights(role: &Value, namespace: Option<&str>) -> Vec<Vec<Right>> {
 /// have noticed. `unseen` are rights that are used without a request of their own, such as `bind`: the API server checks
 /// them while it serves another request.
 pub fn check(roles: &[(&Value, Option<&str>)], record: &Record, unseen: impl Fn(&Right) -> bool) -> Vec<Violation> {
-    let rules: Vec<Vec<Right>> = roles.iter().flat_map(|(role, namespace)| rights(role, *namespace)).collect();
+    let granted: Vec<Vec<Right>> = roles.iter().flat_map(|(role, namespace)| rights(role, *namespace)).collect();
     let mut violations: Vec<Violation> = record.forbidden.iter().cloned().map(Violation::Missing).collect();
-    for (index, rule) in rules.iter().enumerate() {
+    for (index, rule) in granted.iter().enumerate() {
         if rule.iter().any(|right| [&right.verb, &right.group, &right.resource].iter().any(|part| part.contains('*'))) {
             violations.push(Violation::Wildcard { rule: index });
         }
@@ -160,7 +160,7 @@ pub fn check(roles: &[(&Value, Option<&str>)], record: &Record, unseen: impl Fn(
                 violations.push(Violation::Unused { rule: index, right: right.clone() });
             }
         }
-        let others = || rules.iter().enumerate().filter(|(other, _)| *other != index).flat_map(|(_, rights)| rights);
+        let others = || granted.iter().enumerate().filter(|(other, _)| *other != index).flat_map(|(_, rights)| rights);
         let needed = record.allowed.iter().any(|request| {
             rule.iter().any(|right| right.allows(request)) && !others().any(|right| right.allows(request))
         });

@@ -1,35 +1,39 @@
 //! Rung 3: the table of admission, replayed by a real API server that asks three replicas of the webhook, word by word.
 //!
-//! The cases are those of `tests/data/admission`, the very files that the pure decision is tested with. Every write is a
-//! dry run as the user of the case, so that cases do not see each other.
+//! The cases are those of `tests/data/admission`, the very files that the pure decision is tested with. Writes are dry runs
+//! as the user of the case, so that cases do not see each other; only where capacity is counted they are real. What the
+//! API server refuses by itself, before it asks anybody, it says in its own words: those are in `schema.yaml`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
-    time::Duration,
+    path::Path,
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use axum::http::Request;
-use kube::client::Body;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use tetrarch_plan::suite::{self, Case, Change, Expect, Operation, Outcome, Suite};
+use anyhow::{Context, Result, ensure};
+use tetrarch_plan::suite::{self, Case, Expect, Outcome, Suite};
 use tetrarch_testkit::cluster::Cluster;
-use tetrarch_tests::replicas::Replicas;
+use tetrarch_tests::{
+    replicas::Replicas,
+    scene::{Scene, Told, documents, everybody_may_write, folders},
+};
 
-fn folders() -> Result<Vec<PathBuf>> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/admission");
-    let mut folders = fs::read_dir(data)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    folders.sort();
-    Ok(folders)
+/// The folder whose cases are really written: a dry run takes no capacity.
+const COUNTED: &str = "capacity";
+
+/// What was tried, and what went wrong.
+#[derive(Default)]
+struct Tally {
+    /// How many of which sort.
+    sorts: BTreeMap<String, usize>,
+    decided: usize,
+    wrong: Vec<String>,
 }
 
-fn documents(path: &Path) -> Result<Vec<Value>> {
-    let text = fs::read_to_string(path)?;
-    let documents = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize);
-    Ok(documents.collect::<Result<Vec<_>, _>>()?)
+impl Tally {
+    fn count(&mut self, sort: impl Into<String>) {
+        *self.sorts.entry(sort.into()).or_default() += 1;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,222 +41,101 @@ async fn every_case_of_the_table_is_decided_by_the_api_server_as_by_the_pure_dec
     let cluster = Cluster::connect().await?;
     let replicas = Replicas::start(&cluster, 3, &[]).await?;
     cluster.apply(&everybody_may_write())?;
-    let (mut told, mut wrong) = (BTreeMap::<&str, usize>::new(), Vec::new());
+    let mut tally = Tally::default();
     for folder in folders()? {
-        let suite: Suite = serde_yaml::from_str(&fs::read_to_string(folder.join("cases.yaml"))?)?;
-        let hierarchy = documents(&folder.join("hierarchy.yaml"))?;
-        let scene = Scene::set(&cluster, &hierarchy).await?;
-        for case in &suite.tests {
-            // The API server's clock cannot be set, and what users can by RBAC is tested elsewhere.
-            if case.now.is_some() || suite.now.is_some() || !case.can.is_empty() {
-                *told.entry("left out").or_default() += 1;
-                continue;
-            }
-            let change = suite::expand(&suite, case, &hierarchy)
-                .map_err(|violations| anyhow::anyhow!("{}: {violations:?}", case.name))?;
-            let outcome = scene.attempt(&change).await?;
-            *told.entry(if outcome.verdict == Expect::Deny { "refused" } else { "admitted" }).or_default() += 1;
-            let mismatches = differences(case, &outcome);
-            if !mismatches.is_empty() {
-                wrong.push(format!("{}: {}:\n    {}", folder.display(), case.name, mismatches.join("\n    ")));
-            }
+        if let Err(error) = replay(&cluster, &folder, &mut tally).await {
+            tally.wrong.push(format!("{}: {error:#}", folder.display()));
         }
-        scene.clear().await?;
     }
     replicas.end().await?;
-    let decided = told.get("refused").unwrap_or(&0) + told.get("admitted").unwrap_or(&0);
-    ensure!(wrong.is_empty(), "{} of {decided} cases:\n  {}", wrong.len(), wrong.join("\n  "));
-    ensure!(decided >= 150, "only {decided} cases were decided: {told:?}");
+    for (sort, count) in &tally.sorts {
+        println!("{count:5} {sort}");
+    }
+    println!("{:5} decided by the API server, {} wrongly", tally.decided, tally.wrong.len());
+    ensure!(
+        tally.wrong.is_empty(),
+        "{} of {} cases:\n  {}",
+        tally.wrong.len(),
+        tally.decided,
+        tally.wrong.join("\n  ")
+    );
+    ensure!(tally.decided >= 250, "only {} cases were decided", tally.decided);
     Ok(())
 }
 
-/// Whoever is authenticated may write our kinds and pods, so that it is the webhook that refuses. Nobody may approve.
-fn everybody_may_write() -> String {
-    let verbs = ["get", "list", "create", "update", "patch", "delete"];
-    json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "test-writer"}, "rules": [
-            {"apiGroups": ["tetrarch.dev"], "verbs": verbs, "resources":
-                ["orchestrators", "domains", "supervisors", "agentpools", "agentpools/scale", "workflows"]},
-            {"apiGroups": [""], "verbs": verbs, "resources": ["pods"]},
-        ]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "test-writer"},
-         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "test-writer"},
-         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}]},
-    ]})
-    .to_string()
-}
-
-/// User that sets the scene: the webhooks leave it alone, so that what is there may violate what is written above it.
-const STAGEHAND: &str = "stagehand";
-
-/// The hierarchy of one folder in the cluster.
-struct Scene<'a> {
-    cluster: &'a Cluster,
-    hierarchy: Vec<Value>,
-}
-
-impl<'a> Scene<'a> {
-    async fn set(cluster: &'a Cluster, hierarchy: &[Value]) -> Result<Self> {
-        let scene = Self { cluster, hierarchy: hierarchy.to_vec() };
-        for object in hierarchy {
-            if object["kind"] == "Domain" {
-                scene.open_namespace(object)?;
-            }
-            cluster
-                .kubectl_with(
-                    &["apply", "--server-side", "-f", "-", "--as", STAGEHAND, "--as-group", "system:masters"],
-                    &object.to_string(),
-                )
-                .with_context(|| format!("{object}"))?;
+/// Tries the cases of one folder.
+async fn replay(cluster: &Cluster, folder: &Path, tally: &mut Tally) -> Result<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let suite: Suite = serde_yaml::from_str(&fs::read_to_string(folder.join("cases.yaml"))?)?;
+    let hierarchy = documents(&folder.join("hierarchy.yaml"))?;
+    let own_words = own_words(folder)?;
+    let mut unused: BTreeSet<&str> = own_words.keys().map(String::as_str).collect();
+    let mut scene = Scene::set(cluster, &hierarchy, name != COUNTED).await?;
+    for case in &suite.tests {
+        // The API server's clock cannot be set.
+        if case.now.is_some() || suite.now.is_some() {
+            tally.count("left out, for a time of day of their own");
+            continue;
         }
-        // The replicas see it by their watches; the promise is two seconds.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        Ok(scene)
-    }
-
-    /// A namespace of the Domain without Pod Security, which would refuse pods before the webhook sees them.
-    fn open_namespace(&self, domain: &Value) -> Result<()> {
-        let name = &domain["metadata"]["name"];
-        let namespace = if domain["spec"]["namespace"].is_string() { &domain["spec"]["namespace"] } else { name };
-        let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {"tetrarch.dev/domain": name}}},
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}},
-        ]});
-        self.cluster.apply(&objects.to_string()).map(drop)
-    }
-
-    /// Makes the change of a case as a dry run and says what came of it.
-    async fn attempt(&self, change: &Change) -> Result<Outcome> {
+        let change = suite::expand(&suite, case, &hierarchy)
+            .map_err(|violations| anyhow::anyhow!("{}: {violations:?}", case.name))?;
+        if !case.can.is_empty() {
+            scene.grant(&change.user.name, &case.can).await?;
+        }
+        let outcome = scene.attempt(case, &change).await.with_context(|| case.name.clone())?;
+        if !case.can.is_empty() {
+            scene.take_back(&change.user.name, &case.can).await?;
+        }
+        unused.remove(case.name.as_str());
+        let own_words = own_words.get(&case.name).map(String::as_str);
         let object = change.new.as_ref().or(change.old.as_ref()).context("a change of nothing")?;
-        let collection = collection(object)?;
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let one = format!("{collection}/{name}");
-        let (method, path, body) = match change.operation {
-            Operation::Create => ("POST", collection, object.clone()),
-            Operation::Delete => ("DELETE", one, Value::Null),
-            Operation::Scale => {
-                let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale",
-                    "metadata": {"name": name, "namespace": object["metadata"]["namespace"]},
-                    "spec": {"replicas": object["spec"]["replicas"]}});
-                ("PUT", format!("{one}/scale"), scale)
-            }
-            Operation::Update => {
-                let stored = self.send("GET", &one, &Value::Null, STAGEHAND, &[]).await?;
-                let mut new = object.clone();
-                for field in ["resourceVersion", "uid", "creationTimestamp", "finalizers"] {
-                    if !stored.body["metadata"][field].is_null() {
-                        new["metadata"][field] = stored.body["metadata"][field].clone();
-                    }
-                }
-                new["metadata"].as_object_mut().map(|metadata| metadata.remove("generation"));
-                ("PUT", one, new)
-            }
-        };
-        let answer = self.send(method, &path, &body, &change.user.name, &change.user.groups).await?;
-        if answer.status >= 300 {
-            let message = answer.body["message"].as_str().unwrap_or_default().to_owned();
-            return Ok(Outcome { verdict: Expect::Deny, messages: vec![message] });
+        tally.decided += 1;
+        tally.count(format!("{:?} of {}", change.operation, object["kind"].as_str().unwrap_or_default()));
+        tally.count(match Told::of(&outcome) {
+            Told::Webhook(_) => "refused by the webhook",
+            Told::Schema(_) => "refused by the definitions",
+            Told::Warnings(_) if outcome.verdict == Expect::Hold => "held for an approval",
+            Told::Warnings(_) if outcome.verdict == Expect::Warn => "admitted with a warning",
+            Told::Warnings(_) => "admitted",
+        });
+        if let Some(difference) = difference(case, own_words, &outcome) {
+            tally.wrong.push(format!("{name}: {}:\n    {difference}", case.name));
         }
-        let held = answer.warnings.iter().any(|warning| warning.starts_with("held for an approval"));
-        let verdict = match (held, answer.warnings.is_empty()) {
-            (true, _) => Expect::Hold,
-            (false, false) => Expect::Warn,
-            (false, true) => Expect::Accept,
-        };
-        Ok(Outcome { verdict, messages: answer.warnings })
+        // A case that expects anything else must be seen to fail.
+        let opposite = if outcome.verdict == Expect::Deny { Expect::Accept } else { Expect::Deny };
+        ensure!(
+            difference(&Case { expect: opposite, ..case.clone() }, own_words, &outcome).is_some(),
+            "{}: the opposite passes too",
+            case.name
+        );
     }
+    ensure!(unused.is_empty(), "schema.yaml names no case that is tried: {unused:?}");
+    scene.clear().await
+}
 
-    async fn send(&self, method: &str, path: &str, body: &Value, user: &str, groups: &[String]) -> Result<Answer> {
-        let dry = if method == "GET" { "" } else { "?dryRun=All" };
-        let mut request = Request::builder().method(method).uri(format!("{path}{dry}"));
-        request = request.header("content-type", "application/json").header("impersonate-user", user);
-        let everybody = if user == STAGEHAND { "system:masters" } else { "system:authenticated" };
-        for group in groups.iter().map(String::as_str).filter(|group| *group != everybody).chain([everybody]) {
-            request = request.header("impersonate-group", group);
-        }
-        let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body)? };
-        let response = self.cluster.client.send(request.body(Body::from(bytes))?).await?;
-        let status = response.status().as_u16();
-        let warnings = response.headers().get_all("warning").iter().filter_map(|value| warning(value.to_str().ok()?));
-        let warnings = warnings.collect();
-        let body = serde_json::from_slice(&response.into_body().collect_bytes().await?)?;
-        Ok(Answer { status, warnings, body })
+/// What the API server says by itself, by the name of the case.
+fn own_words(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let path = folder.join("schema.yaml");
+    if !path.exists() {
+        return Ok(BTreeMap::new());
     }
-
-    /// Takes the scene away, whatever the webhooks or the operators would have to say to that.
-    async fn clear(self) -> Result<()> {
-        for object in self.hierarchy.iter().rev() {
-            let path = format!("{}/{}", collection(object)?, object["metadata"]["name"].as_str().unwrap_or_default());
-            let stagehand = ["--as", STAGEHAND, "--as-group", "system:masters"];
-            let kind = object["kind"].as_str().unwrap_or_default();
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
-            let target = ["-n", namespace, kind, name];
-            let delete = [&["delete", "--wait=false", "--ignore-not-found"][..], &target, &stagehand].concat();
-            self.cluster.kubectl(&delete)?;
-            for _ in 0..100 {
-                if self.send("GET", &path, &Value::Null, STAGEHAND, &[]).await?.status == 404 {
-                    break;
-                }
-                let release = ["patch", "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#];
-                // It may be gone by now.
-                let _ = self.cluster.kubectl(&[&release[..], &target, &stagehand].concat());
-            }
-        }
-        Ok(())
-    }
+    Ok(serde_yaml::from_str(&fs::read_to_string(path)?)?)
 }
 
-/// An answer of the API server.
-struct Answer {
-    status: u16,
-    warnings: Vec<String>,
-    body: Value,
-}
-
-/// The text of a `Warning` header, as in RFC 7234 section 5.5: a code, an agent and a quoted text.
-fn warning(header: &str) -> Option<String> {
-    let quoted = header.splitn(3, ' ').nth(2)?;
-    let quoted = quoted.strip_prefix('"')?.strip_suffix('"')?;
-    Some(quoted.replace("\\\"", "\"").replace("\\\\", "\\"))
-}
-
-/// Path of the objects of a kind.
-fn collection(object: &Value) -> Result<String> {
-    let plural = match object["kind"].as_str().unwrap_or_default() {
-        "Orchestrator" => "orchestrators",
-        "Domain" => "domains",
-        "Supervisor" => "supervisors",
-        "AgentPool" => "agentpools",
-        "Workflow" => "workflows",
-        "Pod" => "pods",
-        other => bail!("unknown kind {other:?}"),
-    };
-    let group = if plural == "pods" { "/api/v1" } else { "/apis/tetrarch.dev/v1alpha1" };
-    Ok(match object["metadata"]["namespace"].as_str() {
-        Some(namespace) => format!("{group}/namespaces/{namespace}/{plural}"),
-        None => format!("{group}/{plural}"),
-    })
-}
-
-/// In what the API server's answer differs from what the case wants. What is only recorded nobody is told, and what the
-/// schema refuses first must name the same field.
-fn differences(case: &Case, outcome: &Outcome) -> Vec<String> {
+/// In what the answer of the API server differs from what the case wants. What is only recorded nobody is told.
+fn difference(case: &Case, own_words: Option<&str>, outcome: &Outcome) -> Option<String> {
     let wanted = if case.expect == Expect::Audit { Expect::Accept } else { case.expect };
-    let told = outcome.messages.join("\n");
+    let told = outcome.messages.join("\n            ");
     if outcome.verdict != wanted {
-        return vec![format!("wanted {wanted}, got {}: {told}", outcome.verdict)];
+        return Some(format!("wanted {wanted}, got {}: {told}", outcome.verdict));
     }
-    if case.expect == Expect::Audit {
-        return Vec::new();
+    let texts: Vec<&str> = match (own_words, case.expect) {
+        (Some(words), _) => vec![words],
+        (None, Expect::Audit | Expect::Accept) => Vec::new(),
+        (None, _) => case.exact_message.0.iter().map(|text| text.trim()).collect(),
+    };
+    if Told::of(outcome).is_exactly(&texts) {
+        return None;
     }
-    let by_webhook = outcome.verdict != Expect::Deny || told.contains("admission webhook");
-    let texts = case.exact_message.0.iter().chain(&case.message.0);
-    texts
-        .filter(|text| {
-            let field = text.split_once(": ").map_or(text.as_str(), |(field, _)| field);
-            !(told.contains(text.trim()) || (!by_webhook && told.contains(field)))
-        })
-        .map(|text| format!("wanted: {text}\n    got:    {told}"))
-        .collect()
+    Some(format!("wanted: {}\n    got:    {told}", texts.join("\n            ")))
 }

@@ -2,10 +2,13 @@
 
 use futures::future::BoxFuture;
 use tetrarch_core::{
-    capacity::{Escalation, Key, Refusal, Resource},
-    policy::{Action, Level},
+    capacity::{Escalation, Key},
+    policy::Action,
 };
-use tetrarch_plan::admit::{Booking, Code, Finding};
+use tetrarch_plan::admit::{
+    Booking, Code, Finding,
+    booking::{field, refused},
+};
 
 use super::{Booked, Capacity, escalation};
 use crate::webhook::booking::Books;
@@ -29,22 +32,4 @@ fn escalated(key: &Key, escalation: &Escalation) -> Finding {
     let field = field(key.level, escalation.resource);
     let note = escalation::note(escalation);
     Finding { action: Action::Audit, ..Finding::denied(Code::Capacity, field, note, String::new()) }
-}
-
-fn refused(key: &Key, refusal: &Refusal) -> Finding {
-    let field = refusal.resource().map_or("spec", |resource| field(key.level, resource));
-    // The sentence of the refusal names the remedy.
-    Finding::denied(Code::Capacity, field, refusal.to_string(), String::new())
-}
-
-/// The field of an object that asks for a resource.
-const fn field(level: Level, resource: Resource) -> &'static str {
-    match (level, resource) {
-        (Level::AgentPool, Resource::Agents) => "spec.scaling.max or spec.replicas",
-        (Level::AgentPool, Resource::Cpu | Resource::Memory | Resource::Gpus) => "spec.agent.resources",
-        (Level::AgentPool, _) => "spec.budget",
-        (Level::Orchestrator, _) => "spec.capacity",
-        (Level::Supervisor, Resource::Cpu | Resource::Memory | Resource::Gpus) => "spec.quota or spec.resources",
-        (_, _) => "spec.quota",
-    }
 }

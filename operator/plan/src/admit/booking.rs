@@ -95,12 +95,16 @@ pub fn refused(key: &Key, refusal: &Refusal) -> Finding {
     Finding::denied(Code::Capacity, field, refusal.to_string(), "")
 }
 
-fn field(level: Level, resource: Resource) -> String {
+/// The field of an object of a level that asks for a resource.
+pub fn field(level: Level, resource: Resource) -> String {
     match (level, resource) {
         (Level::AgentPool, Resource::Agents) => "spec.scaling.max or spec.replicas".to_owned(),
         (Level::AgentPool, Resource::Cpu | Resource::Memory | Resource::Gpus) => "spec.agent.resources".to_owned(),
         (Level::AgentPool, _) => format!("spec.budget.{resource}"),
         (Level::Orchestrator, _) => format!("spec.capacity.{resource}"),
+        (Level::Supervisor, Resource::Cpu | Resource::Memory | Resource::Gpus) => {
+            format!("spec.quota.{resource} or spec.resources")
+        }
         (_, _) => format!("spec.quota.{resource}"),
     }
 }

@@ -29,6 +29,10 @@ pub fn judge(index: &Index, change: &Change, can: &[String], now: Timestamp) -> 
         **new = Written::read(review.kind, document);
     }
     let mut found = admit::decide(&review, index, now);
+    if let (Some(booking), Target::Scale { .. }) = (&mut found.booking, &review.target) {
+        // What is scaled here is the version that is known.
+        booking.claim.base = generation(index, &review);
+    }
     if let Some(booking) = found.booking.as_ref().filter(|_| found.is_allowed()) {
         found.denials.extend(capacity::examine(booking, index, now));
     }
@@ -44,6 +48,11 @@ pub fn judge(index: &Index, change: &Change, can: &[String], now: Timestamp) -> 
     let told = steps.iter().filter(|(step, _)| verdict != Expect::Deny || *step == Expect::Deny);
     messages.extend(told.flat_map(|(_, findings)| findings).map(ToString::to_string));
     Ok(Outcome { verdict, messages })
+}
+
+/// Generation of the pool that is scaled.
+fn generation(index: &Index, review: &Review) -> Option<i64> {
+    index.space(&review.namespace)?.pool(&review.name)?.object().metadata.generation
 }
 
 fn refused<'a>(checks: &'a [Check], can: &'a [String]) -> impl Iterator<Item = &'a Finding> {
