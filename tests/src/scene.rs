@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use tetrarch_plan::suite::{self, Case, Change, Expect, Operation, Outcome};
 use tetrarch_testkit::cluster::Cluster;
 
+use crate::replicas::NAMESPACE;
+
 /// User that sets the scene: the webhooks leave it alone, so that what is there may violate what is written above it.
 const STAGEHAND: &str = "stagehand";
 
@@ -111,7 +113,39 @@ impl<'a> Scene<'a> {
         }
         // The replicas see it by their watches; the promise is two seconds.
         tokio::time::sleep(Duration::from_secs(2)).await;
+        if !dry {
+            scene.until_counted().await?;
+        }
         Ok(scene)
+    }
+
+    /// Waits until the ledgers of capacity have everything: nobody has claimed room for what was written beside the webhook,
+    /// so that it takes a leader to write it down. A ledger that is not there yet is made from all that exists.
+    async fn until_counted(&self) -> Result<()> {
+        let mut uids = Vec::new();
+        for object in self.objects.iter().filter(|object| object["kind"] != "Workflow" && object["kind"] != "Pod") {
+            let stored = self.send("GET", &path(object)?, &Value::Null, As::stagehand()).await?;
+            uids.push(stored.body["metadata"]["uid"].as_str().context("an object without uid")?.to_owned());
+        }
+        for _ in 0..300 {
+            let list = self.cluster.kubectl(&["get", "configmaps", "-n", NAMESPACE, "-o", "json"])?;
+            let list: Value = serde_json::from_str(&list)?;
+            let ledger = |object: &Value| {
+                format!("tetrarch-capacity-{}", object["metadata"]["name"].as_str().unwrap_or_default())
+            };
+            let wanted: Vec<String> =
+                self.objects.iter().filter(|object| object["kind"] == "Orchestrator").map(ledger).collect();
+            let ledgers = list["items"].as_array().into_iter().flatten();
+            let texts: Vec<&str> = ledgers
+                .filter(|found| wanted.iter().any(|name| found["metadata"]["name"] == *name))
+                .filter_map(|found| found["data"]["ledger"].as_str())
+                .collect();
+            if texts.is_empty() || uids.iter().all(|uid| texts.iter().any(|text| text.contains(uid))) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        bail!("the ledger of capacity does not learn what exists")
     }
 
     /// Makes the change of a case and says what came of it.
