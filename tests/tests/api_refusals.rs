@@ -159,6 +159,82 @@ fn cases(department: &Department) -> Vec<Case> {
     ]
 }
 
+/// Nonsense in policies, quotas and budgets: a Domain with one policy that has this in it.
+fn cases_of_policies(department: &Department) -> Vec<Case> {
+    let policies = |policies: Value| domain(&json!({"orchestratorRef": {"name": "o"}, "policies": policies}));
+    let policy = |part: Value| {
+        let mut policy = json!({"name": "a"});
+        policy.as_object_mut().into_iter().for_each(|all| all.extend(part.as_object().cloned().unwrap_or_default()));
+        policies(json!([policy]))
+    };
+    let quota = |quota: Value| domain(&json!({"orchestratorRef": {"name": "o"}, "quota": quota}));
+    let budget = |budget: Value| department.pool(1, &json!({ "budget": budget }));
+    let case = |name, manifest, says| Case { name, manifest, says };
+    let rule = json!({"expression": "true", "message": "m"});
+    vec![
+        case("a policy without a name", policies(json!([{}])), &["spec.policies", "name"]),
+        case(
+            "two policies of one name",
+            policies(json!([{"name": "a"}, {"name": "a"}])),
+            &["spec.policies", r#"duplicate entries for key [name="a"]"#],
+        ),
+        case(
+            "an action that is none",
+            policy(json!({"action": "Block"})),
+            &["spec.policies[0].action", "Audit", "Deny"],
+        ),
+        case(
+            "a kind that nobody governs",
+            policy(json!({"appliesTo": {"kinds": ["Deployment"]}})),
+            &["spec.policies[0].appliesTo.kinds[0]", "AgentPool", "Pod"],
+        ),
+        case("a limit of nothing", policy(json!({"limits": {"agents": 0}})), &["spec.policies[0].limits.agents", "1"]),
+        case(
+            "a limit of time that is none",
+            policy(json!({"limits": {"taskTimeout": "long"}})),
+            &["spec.policies[0].limits.taskTimeout", "not a duration", "30s, 5m or 1h30m"],
+        ),
+        case(
+            "a limit of money that is none",
+            policy(json!({"limits": {"spendPerDay": "20 USD"}})),
+            &["spec.policies[0].limits.spendPerDay", "not an amount of money", "50.00"],
+        ),
+        case(
+            "no image allowed",
+            policy(json!({"allow": {"images": []}})),
+            &["spec.policies[0].allow.images", "at least 1"],
+        ),
+        case(
+            "a priority that is none",
+            policy(json!({"allow": {"priorities": ["urgent"]}})),
+            &["spec.policies[0].allow.priorities[0]", "critical", "low"],
+        ),
+        case(
+            "a rule without a message",
+            policy(json!({"rules": [{"expression": "true"}]})),
+            &["rules[0].message", "Required"],
+        ),
+        case("too many rules", policy(json!({"rules": vec![rule; 17]})), &["spec.policies[0].rules", "16"]),
+        case(
+            "an approver that is none",
+            policy(json!({"approvers": [{"kind": "Robot", "name": "r"}]})),
+            &["approvers[0].kind", "Group"],
+        ),
+        case("a negative quota", quota(json!({"agents": -1})), &["spec.quota.agents", "0"]),
+        case(
+            "a quota of money that is none",
+            quota(json!({"spendPerDay": "-1"})),
+            &["spec.quota.spendPerDay", "50.00"],
+        ),
+        case(
+            "a quota that is exceeded somehow",
+            quota(json!({"whenExceeded": "Shrug"})),
+            &["whenExceeded", "Refuse", "Escalate"],
+        ),
+        case("a negative budget", budget(json!({"tokensPerMinute": -1})), &["spec.budget.tokensPerMinute", "0"]),
+    ]
+}
+
 #[tokio::test]
 async fn nonsense_is_refused_with_the_field_and_the_remedy() -> Result<()> {
     let cluster = Cluster::connect().await?;
@@ -166,7 +242,7 @@ async fn nonsense_is_refused_with_the_field_and_the_remedy() -> Result<()> {
     let department = Department::new("refusals");
     cluster.apply(r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"refusals"}}"#)?;
     let mut wrong = Vec::new();
-    for case in cases(&department) {
+    for case in cases(&department).into_iter().chain(cases_of_policies(&department)) {
         match cluster.refusal(&case.manifest) {
             Ok(refusal) => wrong.extend(
                 case.says
