@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     policy::Policy,
     quota::{Escalation, Quota, Usage},
-    shared::{AgentCount, ChildCount, Compliance, Conditions, NameRef, Subject, WorkCount, conditions_schema},
+    shared::{
+        AgentCount, Approved, ChildCount, Compliance, Conditions, NameRef, Subject, WorkCount, conditions_schema,
+    },
 };
 
 /// A Domain is one tenant of an Orchestrator: a namespace of its own with its Supervisors, AgentPools and Workflows.
@@ -154,6 +156,9 @@ pub struct DomainStatus {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub escalations: Vec<Escalation>,
+    /// The approval that this object runs under, when a policy asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
     /// Conditions of this object.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

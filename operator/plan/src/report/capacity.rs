@@ -1,10 +1,13 @@
 //! How full a level is, as the ledger has it.
 
 use tetrarch_core::{
-    capacity::{Escalation, Key, Ledger, Usage, usage},
+    capacity::{Escalation, Key, Ledger, Resource, Usage, usage},
     policy::Level,
 };
-use tetrarch_crds::quota::{self as written, Quota, WhenExceeded};
+use tetrarch_crds::{
+    Orchestrator,
+    quota::{self as written, Quota, WhenExceeded},
+};
 
 use crate::reason::{Finding, Reason};
 
@@ -20,25 +23,38 @@ pub(super) struct Capacity {
     pub(super) overbooked: Option<Finding>,
 }
 
-/// What the ledger says about a level. Without a ledger nothing is known.
-pub(super) fn capacity(ledger: Option<&Ledger>, key: &Key, quota: Option<&Quota>) -> Capacity {
+/// What the ledger says about a level. Without a ledger nothing is known. Money is in the currency of the Orchestrator.
+pub(super) fn capacity(
+    ledger: Option<&Ledger>,
+    key: &Key,
+    quota: Option<&Quota>,
+    orchestrator: Option<&Orchestrator>,
+) -> Capacity {
     let Some(ledger) = ledger else { return Capacity::default() };
     let when_exceeded = quota.map(|quota| quota.when_exceeded).unwrap_or_default();
     // Above the Orchestrator there is nobody to ask.
     let escalates = when_exceeded == WhenExceeded::Escalate && key.level != Level::Orchestrator;
     let usages = usage(ledger, key);
+    let currency = orchestrator.map_or("", |orchestrator| orchestrator.spec.currency.as_str());
     let concerns = |escalation: &&Escalation| {
         escalation.is_settled && (escalation.exhausted == *key || escalation.granted_by == *key)
     };
     Capacity {
-        usage: usages.iter().map(|usage| told(usage, escalates)).collect(),
-        escalations: ledger.escalations().iter().rev().filter(concerns).take(LISTED).map(record).collect(),
-        overbooked: if escalates { None } else { overbooked(&usages, key.level) },
+        usage: usages.iter().map(|usage| told(usage, escalates, currency)).collect(),
+        escalations: ledger
+            .escalations()
+            .iter()
+            .rev()
+            .filter(concerns)
+            .take(LISTED)
+            .map(|escalation| record(escalation, currency))
+            .collect(),
+        overbooked: if escalates { None } else { overbooked(&usages, key.level, currency) },
     }
 }
 
-fn told(usage: &Usage, escalates: bool) -> written::Usage {
-    let text = |amount: u64| usage.resource.quantity(amount).to_string();
+fn told(usage: &Usage, escalates: bool, currency: &str) -> written::Usage {
+    let text = |amount: u64| text(usage.resource, amount, currency);
     written::Usage {
         resource: usage.resource.as_str().to_owned(),
         quota: usage.bound.map(text),
@@ -47,27 +63,35 @@ fn told(usage: &Usage, escalates: bool) -> written::Usage {
     }
 }
 
-fn record(escalation: &Escalation) -> written::Escalation {
+fn record(escalation: &Escalation, currency: &str) -> written::Escalation {
     written::Escalation {
         object: escalation.object.to_string(),
         resource: escalation.resource.as_str().to_owned(),
-        amount: escalation.resource.quantity(escalation.amount).to_string(),
+        amount: text(escalation.resource, escalation.amount, currency),
         granted_by: escalation.granted_by.to_string(),
         at: super::time(escalation.at),
     }
 }
 
-fn overbooked(usages: &[Usage], level: Level) -> Option<Finding> {
+fn overbooked(usages: &[Usage], level: Level, currency: &str) -> Option<Finding> {
     let field = if level == Level::Orchestrator { "spec.capacity" } else { "spec.quota" };
     let told = usages.iter().filter_map(|usage| {
         let bound = usage.bound.filter(|bound| usage.booked > *bound)?;
         let resource = usage.resource;
         Some(format!(
             "{field}.{resource}: gives {}, but {} is booked below: raise it, or make what is below smaller",
-            resource.quantity(bound),
-            resource.quantity(usage.booked),
+            text(resource, bound, currency),
+            text(resource, usage.booked, currency),
         ))
     });
     let told: Vec<String> = told.collect();
     (!told.is_empty()).then(|| Finding::new(Reason::CapacityExceeded, told.join("; ")))
+}
+
+fn text(resource: Resource, amount: u64, currency: &str) -> String {
+    let quantity = resource.quantity(amount);
+    match resource {
+        Resource::SpendPerDay if !currency.is_empty() => format!("{quantity} {currency}"),
+        _ => quantity.to_string(),
+    }
 }

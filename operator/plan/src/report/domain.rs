@@ -53,10 +53,16 @@ pub fn domain(object: &Domain, plan: &Plan, outcome: &Outcome, observed: &Observ
         rollup::health(summary, unready)
     };
     let key = Key::domain(object.name_any());
-    let capacity = capacity::capacity(observed.ledger.as_deref(), &key, object.spec.quota.as_ref());
+    let capacity = capacity::capacity(
+        observed.ledger.as_deref(),
+        &key,
+        object.spec.quota.as_ref(),
+        observed.orchestrator.as_deref(),
+    );
     (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
     let compliant = policy::compliant(plan, capacity.overbooked.as_ref());
     status.compliance = policy::own(plan, &compliant, object);
+    status.approved = policy::approved(plan);
     if is_own {
         let below = policy::leaves(&observed.pools, &observed.workflows);
         let below = policy::add(&below, &policy::supervisors(&observed.supervisors));

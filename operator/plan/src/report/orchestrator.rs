@@ -41,6 +41,7 @@ pub fn orchestrator(
         observed.ledger.as_deref(),
         &Key::orchestrator(object.name_any()),
         object.spec.capacity.as_ref(),
+        Some(object),
     );
     (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
     let compliant = policy::root(capacity.overbooked);

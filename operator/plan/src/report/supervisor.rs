@@ -50,7 +50,12 @@ pub fn supervisor(
         }
     };
     let key = Key::supervisor(object.namespace().unwrap_or_default(), &name);
-    let capacity = capacity::capacity(observed.ledger.as_deref(), &key, object.spec.quota.as_ref());
+    let capacity = capacity::capacity(
+        observed.ledger.as_deref(),
+        &key,
+        object.spec.quota.as_ref(),
+        observed.orchestrator.as_deref(),
+    );
     (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
     let compliant = policy::compliant(plan, capacity.overbooked.as_ref());
     let workflows = observed.workflows.iter();

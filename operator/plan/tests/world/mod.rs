@@ -214,7 +214,9 @@ impl World {
         let key = |document: &Value| {
             let kind = CHILD_KINDS.into_iter().find(|k| k.as_str() == kind(document))?;
             let text = |field: &str| document["metadata"][field].as_str().unwrap_or_default();
-            Some(ObjectKey::namespaced(kind, text("namespace"), text("name")))
+            // What belongs to a pool is not what belongs to its Supervisor.
+            let is_other = text("name").ends_with("-agents") && self::kind(&self.documents[0]) != "AgentPool";
+            (!is_other).then(|| ObjectKey::namespaced(kind, text("namespace"), text("name")))
         };
         self.documents.iter().filter_map(key).collect()
     }
