@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
@@ -25,7 +26,7 @@ use tokio::sync::{Mutex, MutexGuard};
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Longest time for anything to happen.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// An Orchestrator, a Domain and the Domain's Supervisor `main`; the first two have the name of the stage, and so has the
 /// namespace.
@@ -118,7 +119,7 @@ impl Stage {
 
     /// Waits until it is admitted whichever replica is asked.
     pub async fn until_admitted(&self, object: &Value) -> Result<()> {
-        self.until_told(object, |said| said.is_ok()).await
+        self.until_told(object, Result::is_ok).await
     }
 
     /// Waits until it would be held whichever replica is asked.
@@ -224,13 +225,23 @@ impl Stage {
         .await
     }
 
-    /// Waits for the size of a pool.
-    pub async fn until_replicas(&self, pool: &str, replicas: i32) -> Result<()> {
-        until(&format!("{replicas} agents of {pool}"), WITHIN, || async {
-            let found = self.get("deployment", &format!("{pool}-agents"))?["spec"]["replicas"].clone();
-            Ok(if found == json!(replicas) { Ok(()) } else { Err(found.to_string()) })
-        })
-        .await
+    /// Waits until a pool is reported and its Deployment has so many replicas, without the time that a tool takes to start.
+    pub async fn until_clamped(&self, pool: &str, told: &str, replicas: i32) -> Result<()> {
+        let pools = Api::<AgentPool>::namespaced(self.cluster.client.clone(), &self.name);
+        let deployments = Api::<Deployment>::namespaced(self.cluster.client.clone(), &self.name);
+        let agents = format!("{pool}-agents");
+        let start = Instant::now();
+        loop {
+            let status = pools.get(pool).await?.status.unwrap_or_default();
+            let said = status.conditions.iter().find(|condition| condition.type_ == "PolicyCompliant");
+            let spec = deployments.get_opt(&agents).await?.and_then(|deployment| deployment.spec);
+            let size = spec.and_then(|spec| spec.replicas);
+            if said.is_some_and(|said| said.message.contains(told)) && size == Some(replicas) {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < WITHIN, "{said:?}, {size:?} agents");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until all levels count so many objects that violate policies, are held, and are clamped.
