@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     policy::Policy,
-    quota::Budget,
+    quota::{Budget, PoolUsage},
     shared::{
         AnyJson, Approved, Compliance, Conditions, DurationText, EffectiveValue, NameRef, WorkCount, conditions_schema,
     },
@@ -315,6 +315,10 @@ pub struct AgentPoolStatus {
     /// Tasks of this pool as last reported on the bus.
     #[serde(default)]
     pub work: WorkCount,
+    /// Capacity that is booked for this pool, and for each of its agents.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub capacity: Vec<PoolUsage>,
     /// Whether this object complies with the policies, in numbers.
     #[serde(default)]
     pub compliance: Compliance,

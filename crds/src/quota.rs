@@ -109,6 +109,18 @@ pub struct Usage {
     pub escalated: Option<String>,
 }
 
+/// One resource of an AgentPool: what is booked for all of its agents at its largest size, and for each of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolUsage {
+    /// Name of the resource as in a quota, such as `agents` or `spendPerDay`.
+    pub resource: String,
+    /// What is booked for the pool, as text with its unit.
+    pub booked: String,
+    /// The share of each agent, as text with its unit.
+    pub per_agent: String,
+}
+
 /// The record of one allocation that a level above has granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -249,9 +249,10 @@ impl Operator {
         let secrets = Secrets::new(self.client.clone(), &self.serve.namespace);
         let mut keys = Keys { secrets, accounts, opened: false, renewed: false };
         keys.check(&context).await;
-        let controllers = Controllers::start(&context);
         let surveyor =
             Surveyor { capacity: &self.capacity, world: &self.world, ledgers: &context.ledgers, queue: &self.queue };
+        surveyor.begin().await;
+        let controllers = Controllers::start(&context);
         let side_work =
             async { tokio::join!(keys.keep(&context), measure(&context), surveyor.run(), self.keep_certificate()) };
         tokio::select! {

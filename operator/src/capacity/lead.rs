@@ -8,7 +8,7 @@ use std::{
 
 use kube::ResourceExt;
 use tetrarch_core::{
-    capacity::{Escalation, Key, Ledger, Usage, usages},
+    capacity::{Escalation, Key, Ledger, Resource, Usage, usages},
     policy::Level,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -24,6 +24,9 @@ const PAUSE_FACTOR: u32 = 10;
 
 /// Longest pause: what other replicas have claimed and nobody has stored is found then.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a new leader waits for its first survey.
+const LONGEST_BEGIN: Duration = Duration::from_secs(3);
 
 /// The ledgers as they were last surveyed, for status.
 #[derive(Clone, Default)]
@@ -57,6 +60,11 @@ pub struct Surveyor<'a> {
 }
 
 impl Surveyor<'_> {
+    /// The first survey, for a while: so that whoever leads knows what is booked before it writes any status.
+    pub async fn begin(&self) {
+        timeout(LONGEST_BEGIN, self.round()).await.ok();
+    }
+
     /// Surveys whenever something changed, and now and then.
     pub async fn run(&self) {
         self.remove_orphans().await;
@@ -127,14 +135,19 @@ fn gauges_of((key, usages): (&Key, Vec<Usage>)) -> Vec<Gauge> {
         Level::Workflow => "workflow",
     };
     let object = if key.namespace.is_empty() { key.name.clone() } else { format!("{}/{}", key.namespace, key.name) };
-    let gauge = |usage: Usage| Gauge {
+    let agents = usages.iter().find(|usage| usage.resource == Resource::Agents).map(|usage| usage.booked);
+    let gauge = |level, usage: &Usage, share: u64| Gauge {
         level,
         object: object.clone(),
         resource: usage.resource.as_str(),
-        booked: usage.booked,
+        booked: usage.booked / share,
         quota: usage.bound,
     };
-    usages.into_iter().map(gauge).collect()
+    let mut gauges: Vec<Gauge> = usages.iter().map(|usage| gauge(level, usage, 1)).collect();
+    if let (Level::AgentPool, Some(agents)) = (key.level, agents.filter(|agents| *agents > 0)) {
+        gauges.extend(usages.iter().map(|usage| gauge("agent", usage, agents)));
+    }
+    gauges
 }
 
 /// The levels whose status shows something else now.
@@ -170,21 +183,40 @@ mod tests {
     use super::*;
 
     fn ledger(agents: u64) -> Ledger {
-        let object = |key: Key, parents: Vec<Key>, agents: u64| Observed {
+        ledger_with(Amounts::NONE.with(Resource::Agents, agents))
+    }
+
+    fn ledger_with(of_pool: Amounts) -> Ledger {
+        let object = |key: Key, parents: Vec<Key>, own: Amounts| Observed {
             uid: key.to_text(),
             key,
             generation: 1,
-            declared: Declared { parents, own: Amounts::NONE.with(Resource::Agents, agents), ..Declared::default() },
+            declared: Declared { parents, own, ..Declared::default() },
         };
         let mut ledger = Ledger::default();
         let objects = [
-            object(Key::orchestrator("acme"), vec![], 0),
-            object(Key::domain("d"), vec![Key::orchestrator("acme")], 0),
-            object(Key::domain("e"), vec![Key::orchestrator("acme")], 0),
-            object(Key::pool("d", "p"), vec![Key::domain("d")], agents),
+            object(Key::orchestrator("acme"), vec![], Amounts::NONE),
+            object(Key::domain("d"), vec![Key::orchestrator("acme")], Amounts::NONE),
+            object(Key::domain("e"), vec![Key::orchestrator("acme")], Amounts::NONE),
+            object(Key::pool("d", "p"), vec![Key::domain("d")], of_pool),
         ];
         settle(&mut ledger, objects, Timestamp::UNIX_EPOCH);
         ledger
+    }
+
+    #[test]
+    fn a_pool_is_shown_as_a_whole_and_by_agent() {
+        let cpu = |amounts: Amounts| amounts.with(Resource::Cpu, 1500);
+        let ledger = ledger_with(cpu(Amounts::NONE.with(Resource::Agents, 3)));
+        let gauges: Vec<Gauge> = usages(&ledger).flat_map(gauges_of).collect();
+        let told = |level: &str, resource: &str| {
+            let gauge = gauges.iter().find(|gauge| gauge.level == level && gauge.resource == resource).unwrap();
+            (gauge.object.as_str(), gauge.booked)
+        };
+        assert_eq!(told("agentpool", "cpu"), ("d/p", 1500));
+        assert_eq!(told("agent", "cpu"), ("d/p", 500));
+        assert_eq!(told("agent", "agents"), ("d/p", 1));
+        assert_eq!(told("orchestrator", "cpu"), ("acme", 1500));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -61,25 +61,26 @@ impl History {
 
     /// The newest revision that was seen.
     pub fn newest(&self) -> u64 {
-        self.versions.lock().unwrap().keys().next_back().copied().unwrap_or_default()
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).keys().next_back().copied().unwrap_or_default()
     }
 
     /// Stored versions that were seen.
     pub fn len(&self) -> usize {
-        self.versions.lock().unwrap().len()
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Replays all versions in the order in which they were stored.
-    pub fn overbooked(&self) -> Vec<Overbooked> {
+    /// Replays all versions in the order in which they were stored. Levels whose names begin otherwise belong to other tests.
+    pub fn overbooked(&self, beginning: &str) -> Vec<Overbooked> {
         let mut objects: BTreeMap<Key, Declared> = BTreeMap::new();
         let mut found = Vec::new();
-        for (revision, (key, declared)) in self.versions.lock().unwrap().iter() {
+        for (revision, (key, declared)) in self.versions.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             match declared {
                 Some(declared) => objects.insert(key.clone(), declared.clone()),
                 None => objects.remove(key),
             };
-            let levels = overbooked(&objects);
-            found.extend(levels.into_iter().map(|level| Overbooked { revision: *revision, level }));
+            let is_ours = |level: &Key| level.name.starts_with(beginning) || level.namespace.starts_with(beginning);
+            let levels = overbooked(&objects).into_iter().filter(is_ours);
+            found.extend(levels.map(|level| Overbooked { revision: *revision, level }));
         }
         found
     }
@@ -126,7 +127,10 @@ where
         move |object: DynamicObject, is_gone: bool| -> Option<()> {
             let revision = revision(&object)?;
             let (key, declared) = declared(&object.try_parse::<K>().ok()?);
-            versions.lock().unwrap().insert(revision, (key, (!is_gone).then_some(declared)));
+            versions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(revision, (key, (!is_gone).then_some(declared)));
             Some(())
         }
     };

@@ -6,19 +6,19 @@ mod history;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, ListParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor};
 use tetrarch_testkit::cluster::{Cluster, until};
 use tokio::sync::Mutex;
 
-use tetrarch_tests::replicas::Replicas;
+use tetrarch_tests::replicas::{NAMESPACE, Replicas};
 
 use self::history::History;
 
@@ -27,6 +27,15 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Requests at the same time.
 const AT_ONCE: usize = 200;
+
+fn object(kind: &str, namespace: Option<&str>, name: &str, spec: &Value) -> Value {
+    let mut object =
+        json!({"apiVersion": "tetrarch.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    if let Some(namespace) = namespace {
+        object["metadata"]["namespace"] = json!(namespace);
+    }
+    object
+}
 
 /// The hierarchy of one test: all names begin with the test's.
 struct Race<'a> {
@@ -46,28 +55,19 @@ impl Race<'_> {
         format!("{}-full", self.name)
     }
 
-    fn object(&self, kind: &str, namespace: Option<&str>, name: &str, spec: &Value) -> Value {
-        let mut object =
-            json!({"apiVersion": "tetrarch.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-        if let Some(namespace) = namespace {
-            object["metadata"]["namespace"] = json!(namespace);
-        }
-        object
-    }
-
     fn domain(&self, name: &str, agents: u32) -> Value {
         let spec = json!({"orchestratorRef": {"name": self.name}, "quota": {"agents": agents}});
-        self.object("Domain", None, name, &spec)
+        object("Domain", None, name, &spec)
     }
 
     fn supervisor(&self, name: &str, agents: u32) -> Value {
-        self.object("Supervisor", Some(&self.domain_name()), name, &json!({"quota": {"agents": agents}}))
+        object("Supervisor", Some(&self.domain_name()), name, &json!({"quota": {"agents": agents}}))
     }
 
     fn pool(&self, name: &str, agents: u32) -> Value {
         let spec =
             json!({"supervisorRef": {"name": "full"}, "agent": {"image": "a.example/agent:1"}, "replicas": agents});
-        self.object("AgentPool", Some(&self.domain_name()), name, &spec)
+        object("AgentPool", Some(&self.domain_name()), name, &spec)
     }
 
     async fn create(&self, object: Value) -> Result<(), kube::Error> {
@@ -87,24 +87,44 @@ impl Race<'_> {
 
     /// Waits until every replica knows the parents that were just made.
     async fn create_soon(&self, object: Value) -> Result<()> {
-        until(&object["metadata"]["name"].to_string(), Duration::from_secs(60), || async {
+        until(&object["metadata"]["name"].to_string(), Duration::from_mins(1), || async {
             Ok(self.create(object.clone()).await.map_err(|error| error.to_string()))
         })
         .await
     }
 
-    /// 100 agents; 50 of them belong to a Domain, and 20 of those to a Supervisor.
-    async fn prepare(&self) -> Result<()> {
-        let hierarchy =
-            json!({"depth": 4, "maxDomains": 1000, "maxSupervisorsPerDomain": 1000, "maxAgentsPerSupervisor": 1000});
-        let spec = json!({"hierarchy": hierarchy, "capacity": {"agents": 100}});
-        self.create_soon(self.object("Orchestrator", None, self.name, &spec)).await?;
-        self.create_soon(self.domain(&self.domain_name(), 50)).await?;
-        // Without a bus the operator gets no further than the Domain's account.
+    /// Waits for a refusal that says so.
+    async fn refused_soon(&self, object: Value, says: &str) -> Result<()> {
+        until(&format!("a refusal with {says:?}"), Duration::from_mins(1), || async {
+            match self.create(object.clone()).await {
+                Ok(()) => bail!("{object} was let through"),
+                Err(error) => Ok(Some(error.to_string()).filter(|text| !text.contains(says)).map_or(Ok(()), Err)),
+            }
+        })
+        .await
+    }
+
+    /// Without a bus the operator gets no further than the Domain's account.
+    async fn open_namespace(&self) -> Result<()> {
         let labels = json!({"tetrarch.dev/domain": self.domain_name()});
         let namespace = json!({"metadata": {"name": self.domain_name(), "labels": labels}});
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         namespaces.create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
+        Ok(())
+    }
+
+    fn orchestrator(&self, agents: u32) -> Value {
+        let hierarchy =
+            json!({"depth": 4, "maxDomains": 1000, "maxSupervisorsPerDomain": 1000, "maxAgentsPerSupervisor": 1000});
+        let spec = json!({"hierarchy": hierarchy, "capacity": {"agents": agents}});
+        object("Orchestrator", None, self.name, &spec)
+    }
+
+    /// 100 agents; 50 of them belong to a Domain, and 20 of those to a Supervisor.
+    async fn prepare(&self) -> Result<()> {
+        self.create_soon(self.orchestrator(100)).await?;
+        self.create_soon(self.domain(&self.domain_name(), 50)).await?;
+        self.open_namespace().await?;
         self.create_soon(self.supervisor("full", 20)).await?;
         // Known to all replicas: each of several in a row is admitted, whoever is asked.
         for probe in 0..12 {
@@ -176,14 +196,14 @@ async fn writers_that_race_for_the_last_capacity_get_all_of_it_and_nothing_more(
     let stored = pools.list(&ListParams::default()).await?.items;
     let first = stored.iter().filter_map(|pool| pool.metadata.name.clone()).filter(|name| name.starts_with("first-"));
     for pool in first.take(7) {
-        pools.delete(&pool, &kube::api::DeleteParams::default()).await?;
+        pools.delete(&pool, &DeleteParams::default()).await?;
     }
     let tally = race.run("second").await;
     ensure!(tally.stored == BTreeMap::from([("AgentPool", 7)]), "{tally:#?}");
 
     caught_up(&cluster.client, &history).await?;
     ensure!(history.len() > 50, "the history holds {} versions only", history.len());
-    let overbooked = history.overbooked();
+    let overbooked = history.overbooked(name);
     ensure!(overbooked.is_empty(), "{overbooked:#?}");
 
     let status: Value = until("the status of the Supervisor", Duration::from_secs(30), || async {
@@ -193,6 +213,82 @@ async fn writers_that_race_for_the_last_capacity_get_all_of_it_and_nothing_more(
     })
     .await?;
     ensure!(status["resource"] == "agents" && status["quota"] == "20", "{status}");
+
+    // A ledger that is lost is made again from what exists.
+    let ledgers: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), NAMESPACE);
+    let ledger = format!("tetrarch-capacity-{name}");
+    let lost = ledgers.get(&ledger).await?.metadata.uid;
+    ledgers.delete(&ledger, &DeleteParams::default()).await?;
+    until("a new ledger", Duration::from_secs(30), || async {
+        let found = ledgers.get_opt(&ledger).await?.and_then(|found| found.metadata.uid);
+        Ok(if found.is_some() && found != lost { Ok(()) } else { Err(format!("{found:?}")) })
+    })
+    .await?;
+    race.refused_soon(race.pool("third", 1), "has 0 of 20 left").await?;
+    replicas.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_there_before_counts_and_what_goes_beyond_a_quota_is_recorded() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let cluster = Cluster::connect().await?;
+    let name = &unique("capacity-record");
+    let replicas = Replicas::start(&cluster, 2, &[]).await?;
+    let race = Race { client: cluster.client.clone(), name };
+
+    // Nobody could book the Domain when it was made.
+    race.create_soon(race.domain(&race.domain_name(), 30)).await?;
+    race.refused_soon(race.orchestrator(20), "30 agents are booked under it").await?;
+    race.create_soon(race.orchestrator(40)).await?;
+    race.open_namespace().await?;
+
+    let quota = json!({"quota": {"agents": 2, "whenExceeded": "Escalate"}});
+    race.create_soon(object("Supervisor", Some(&race.domain_name()), "full", &quota)).await?;
+    race.create_soon(race.pool("classifier", 5)).await?;
+    race.refused_soon(race.pool("too-many", 26), "has 25 of 30 left").await?;
+    let namespace = race.domain_name();
+    for (kind, namespace, name) in
+        [("supervisor", Some(namespace.as_str()), "full"), ("domain", None, namespace.as_str())]
+    {
+        let record = until("the record of the escalation", Duration::from_secs(30), || async {
+            let object = cluster.get(kind, namespace, name)?.context("is gone")?;
+            let record = object["status"]["escalations"][0].clone();
+            Ok(if record.is_object() { Ok(record) } else { Err(object["status"].to_string()) })
+        })
+        .await?;
+        ensure!(record["amount"] == "3" && record["resource"] == "agents", "{record}");
+        let says = |field: &str, text: &str| record[field].as_str().is_some_and(|value| value.contains(text));
+        ensure!(says("object", "classifier") && says("grantedBy", &race.domain_name()), "{record}");
+    }
+    let expected = [
+        ("orchestrator", None, name.as_str(), json!({"resource": "agents", "quota": "40", "booked": "30"})),
+        ("domain", None, &namespace, json!({"resource": "agents", "quota": "30", "booked": "5"})),
+        (
+            "supervisor",
+            Some(namespace.as_str()),
+            "full",
+            json!({"resource": "agents", "quota": "2", "booked": "5", "escalated": "3"}),
+        ),
+        (
+            "agentpool",
+            Some(namespace.as_str()),
+            "classifier",
+            json!({"resource": "agents", "booked": "5", "perAgent": "1"}),
+        ),
+    ];
+    for (kind, namespace, name, expected) in expected {
+        until(&format!("the capacity of {kind} {name}"), Duration::from_secs(30), || async {
+            let object = cluster.get(kind, namespace, name)?.context("is gone")?;
+            let usages = object["status"]["capacity"].as_array().cloned().unwrap_or_default();
+            Ok(if usages.contains(&expected) { Ok(()) } else { Err(object["status"].to_string()) })
+        })
+        .await?;
+    }
+    until("the Event", Duration::from_secs(30), || async {
+        let events = cluster.kubectl(&["get", "events", "-n", &namespace, "-o", "wide"])?;
+        Ok(if events.contains("CapacityEscalated") { Ok(()) } else { Err(events) })
+    })
+    .await?;
     replicas.end().await
 }
 
@@ -207,6 +303,6 @@ async fn the_same_race_overbooks_when_ledgers_are_written_without_their_precondi
     let history = History::begin(&cluster.client).await?;
     let tally = race.run("first").await;
     caught_up(&cluster.client, &history).await?;
-    ensure!(!history.overbooked().is_empty(), "the check for overbooking finds nothing: {tally:#?}");
+    ensure!(!history.overbooked(name).is_empty(), "the check for overbooking finds nothing: {tally:#?}");
     replicas.end().await
 }

@@ -11,7 +11,7 @@ use crate::{
     object::{Kind, ObjectKey},
     outcome::Outcome,
     reconcile::agent_pool::Observed,
-    report::{conditions_of, generation, policy, workload},
+    report::{capacity, conditions_of, generation, policy, workload},
 };
 
 /// The new status.
@@ -41,6 +41,7 @@ pub fn agent_pool(
         ready: count.ready,
         selector: Some(names::selector_text(&names::selector(Component::Agent, &name))),
         work: work(&name, observed),
+        capacity: capacity::of_pool(object, observed.orchestrator.as_deref()),
         compliance: policy::own(plan, &compliant, object),
         effective_policy: policy::values(plan, before),
         approved: policy::approved(plan),

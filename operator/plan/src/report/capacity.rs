@@ -5,11 +5,14 @@ use tetrarch_core::{
     policy::Level,
 };
 use tetrarch_crds::{
-    Orchestrator,
-    quota::{self as written, Quota, WhenExceeded},
+    AgentPool, Orchestrator,
+    quota::{self as written, PoolUsage, Quota, WhenExceeded},
 };
 
-use crate::reason::{Finding, Reason};
+use crate::{
+    parse::demand,
+    reason::{Finding, Reason},
+};
 
 /// Most escalations that a status lists.
 const LISTED: usize = 16;
@@ -23,14 +26,21 @@ pub(super) struct Capacity {
     pub(super) overbooked: Option<Finding>,
 }
 
-/// What the ledger says about a level. Without a ledger nothing is known. Money is in the currency of the Orchestrator.
+impl Capacity {
+    /// What the status said before.
+    pub(super) fn as_before(usage: &[written::Usage], escalations: &[written::Escalation]) -> Self {
+        Self { usage: usage.to_vec(), escalations: escalations.to_vec(), overbooked: None }
+    }
+}
+
+/// What the ledger says about a level; none without a ledger, as when the leadership has just changed. Money is in the currency of the Orchestrator.
 pub(super) fn capacity(
     ledger: Option<&Ledger>,
     key: &Key,
     quota: Option<&Quota>,
     orchestrator: Option<&Orchestrator>,
-) -> Capacity {
-    let Some(ledger) = ledger else { return Capacity::default() };
+) -> Option<Capacity> {
+    let ledger = ledger?;
     let when_exceeded = quota.map(|quota| quota.when_exceeded).unwrap_or_default();
     // Above the Orchestrator there is nobody to ask.
     let escalates = when_exceeded == WhenExceeded::Escalate && key.level != Level::Orchestrator;
@@ -39,7 +49,7 @@ pub(super) fn capacity(
     let concerns = |escalation: &&Escalation| {
         escalation.is_settled && (escalation.exhausted == *key || escalation.granted_by == *key)
     };
-    Capacity {
+    Some(Capacity {
         usage: usages.iter().map(|usage| told(usage, escalates, currency)).collect(),
         escalations: ledger
             .escalations()
@@ -50,7 +60,20 @@ pub(super) fn capacity(
             .map(|escalation| record(escalation, currency))
             .collect(),
         overbooked: if escalates { None } else { overbooked(&usages, key.level, currency) },
-    }
+    })
+}
+
+/// What is booked for a pool as it is stored, and for each of its agents. The ledger may know of changes that are under way.
+pub(super) fn of_pool(pool: &AgentPool, orchestrator: Option<&Orchestrator>) -> Vec<PoolUsage> {
+    let currency = orchestrator.map_or("", |orchestrator| orchestrator.spec.currency.as_str());
+    let booked = demand::pool(pool);
+    let agents = booked.get(Resource::Agents).max(1);
+    let one = |(resource, amount): (Resource, u64)| PoolUsage {
+        resource: resource.as_str().to_owned(),
+        booked: text(resource, amount, currency),
+        per_agent: text(resource, amount / agents, currency),
+    };
+    booked.iter().map(one).collect()
 }
 
 fn told(usage: &Usage, escalates: bool, currency: &str) -> written::Usage {

@@ -15,7 +15,8 @@ use crate::{
     reason::{Finding, Reason},
     reconcile::domain::{Observed, tenure_of},
     report::{
-        capacity, conditions_of, generation, imports, policy,
+        capacity::{self, Capacity},
+        conditions_of, generation, imports, policy,
         rollup::{self, counted},
     },
 };
@@ -58,7 +59,9 @@ pub fn domain(object: &Domain, plan: &Plan, outcome: &Outcome, observed: &Observ
         &key,
         object.spec.quota.as_ref(),
         observed.orchestrator.as_deref(),
-    );
+    )
+    .or_else(|| object.status.as_ref().map(|before| Capacity::as_before(&before.capacity, &before.escalations)))
+    .unwrap_or_default();
     (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
     let compliant = policy::compliant(plan, capacity.overbooked.as_ref());
     status.compliance = policy::own(plan, &compliant, object);

@@ -10,7 +10,8 @@ use crate::{
     outcome::Outcome,
     reconcile::orchestrator::Observed,
     report::{
-        capacity, conditions_of, generation, policy,
+        capacity::{self, Capacity},
+        conditions_of, generation, policy,
         rollup::{self, add_agents, add_children, add_work, counted},
     },
 };
@@ -42,7 +43,9 @@ pub fn orchestrator(
         &Key::orchestrator(object.name_any()),
         object.spec.capacity.as_ref(),
         Some(object),
-    );
+    )
+    .or_else(|| object.status.as_ref().map(|before| Capacity::as_before(&before.capacity, &before.escalations)))
+    .unwrap_or_default();
     (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
     let compliant = policy::root(capacity.overbooked);
     status.compliance = policy::add(&policy::domains(&observed.domains), &policy::own(plan, &compliant, object));

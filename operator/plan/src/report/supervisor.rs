@@ -12,7 +12,10 @@ use crate::{
     object::{Kind, ObjectKey},
     outcome::Outcome,
     reconcile::supervisor::Observed,
-    report::{capacity, conditions_of, generation, policy, rollup, workload},
+    report::{
+        capacity::{self, Capacity},
+        conditions_of, generation, policy, rollup, workload,
+    },
 };
 
 /// The new status.
@@ -55,7 +58,9 @@ pub fn supervisor(
         &key,
         object.spec.quota.as_ref(),
         observed.orchestrator.as_deref(),
-    );
+    )
+    .or_else(|| object.status.as_ref().map(|before| Capacity::as_before(&before.capacity, &before.escalations)))
+    .unwrap_or_default();
     (status.capacity, status.escalations) = (capacity.usage, capacity.escalations);
     let compliant = policy::compliant(plan, capacity.overbooked.as_ref());
     let workflows = observed.workflows.iter();

@@ -34,7 +34,7 @@ impl BookingOutcome {
 /// What is told about one resource of one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gauge {
-    /// The level, one of four.
+    /// The level, one of four, or `agent` for the share of one agent of a pool.
     pub level: &'static str,
     /// The object's name, with its namespace in front when it has one.
     pub object: String,
