@@ -77,7 +77,7 @@ async fn a_pool_that_needs_an_approval_has_no_pods_until_a_person_gives_it() -> 
     approve(2)?;
     until("three agents", SOON, || async {
         let pool = cluster.get("agentpool", ns, "scripted")?.context("the pool is gone")?;
-        let ready = pool["status"]["readyReplicas"].clone();
+        let ready = pool["status"]["ready"].clone();
         Ok(if ready == 3 { Ok(()) } else { Err(pool["status"].to_string()) })
     })
     .await?;
@@ -105,15 +105,6 @@ async fn a_borrowed_namespace_is_given_back_empty() -> Result<()> {
     cluster.apply(&department.pool(1, &json!({"replicas": null, "scaling": {"min": 2, "max": 3}})))?;
     cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
     // One agent needs neither an autoscaler nor a budget for disruptions.
-    cluster.kubectl(&["delete", "agentpool", "scripted", "-n", &department.name, "--timeout=60s"])?;
-    cluster.apply(&department.pool(2, &json!({})))?;
-    cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
-    cluster.apply(&department.pool(1, &json!({"replicas": null, "scaling": {"min": 1, "max": 2}})))?;
-    until("an autoscaler", SOON, || async {
-        let found = cluster.get("hpa", ns, "scripted-agents")?.is_some();
-        Ok(if found { Ok(()) } else { Err("none".to_owned()) })
-    })
-    .await?;
     cluster.apply(&department.pool(1, &json!({})))?;
     until("neither autoscaler nor budget", SOON, || async {
         let left = cluster.kubectl(&[

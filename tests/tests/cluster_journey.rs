@@ -178,3 +178,32 @@ async fn switching_the_depth_restarts_no_agent() -> Result<()> {
     cluster.kubectl(&["delete", "orchestrator", "depth", "--timeout=60s"])?;
     Ok(())
 }
+
+/// The pool was stuck, because what holds the number of agents in between did not say whose the Deployment is.
+#[tokio::test]
+async fn a_pool_goes_from_a_fixed_size_to_the_autoscaler_and_back() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let department = Department::new("resized");
+    let ns = Some(department.name.as_str());
+    cluster.apply(&department.domain())?;
+    cluster.until_condition("domain", None, &department.name, ("Ready", "True"), SOON).await?;
+    cluster.apply(&department.supervisor(1))?;
+    cluster.apply(&department.pool(2, &json!({})))?;
+    cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
+    let has_autoscaler = |wanted: bool| {
+        let cluster = &cluster;
+        until("the autoscaler as wanted", SOON, move || async move {
+            let found = cluster.get("hpa", ns, "scripted-agents")?.is_some();
+            Ok(if found == wanted { Ok(()) } else { Err(found.to_string()) })
+        })
+    };
+    cluster.apply(&department.pool(2, &json!({"replicas": null, "scaling": {"min": 2, "max": 3}})))?;
+    has_autoscaler(true).await?;
+    let deployment = cluster.get("deployment", ns, "scripted-agents")?.context("the Deployment is gone")?;
+    ensure!(deployment["spec"]["replicas"] == 2, "agents were lost on the way: {}", deployment["spec"]["replicas"]);
+    cluster.apply(&department.pool(2, &json!({})))?;
+    has_autoscaler(false).await?;
+    cluster.until_condition("agentpool", ns, "scripted", ("Ready", "True"), SOON).await?;
+    cluster.kubectl(&["delete", "domain", &department.name, "--timeout=120s"])?;
+    Ok(())
+}

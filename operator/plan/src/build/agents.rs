@@ -64,11 +64,17 @@ pub fn objects(object: &AgentPool, pool: &Pool, place: Place<'_>, settings: &Set
     objects
 }
 
-/// Only the number of agents, to be held by [`names::MANAGER_HANDOVER`] while it changes its owner.
-pub fn replicas_only(namespace: &str, pool: &Name, replicas: i32) -> Object {
+/// Only the number of agents, to be held by [`names::MANAGER_HANDOVER`] while it changes its owner. It names the pool as its
+/// controller, because a Deployment of somebody else is not written.
+pub fn replicas_only(object: &AgentPool, pool: &Name, replicas: i32) -> Object {
+    let owners: Vec<Value> = controller_ref(object).iter().map(to_json).collect();
     Object::new(
-        ObjectKey::namespaced(Kind::Deployment, namespace, names::pool_agents(pool.as_str())),
-        json!({ "spec": { "replicas": replicas } }),
+        ObjectKey::namespaced(
+            Kind::Deployment,
+            object.namespace().unwrap_or_default(),
+            names::pool_agents(pool.as_str()),
+        ),
+        json!({ "metadata": { "ownerReferences": owners }, "spec": { "replicas": replicas } }),
     )
 }
 

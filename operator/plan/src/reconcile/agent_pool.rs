@@ -169,8 +169,7 @@ fn hand_over(object: &AgentPool, pool: &Pool, observed: &Observed) -> Option<Eff
         return None;
     }
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas)?;
-    let namespace = object.namespace().unwrap_or_default();
-    Some(Effect::HandOver(Box::new(agents::replicas_only(&namespace, &pool.name, replicas))))
+    Some(Effect::HandOver(Box::new(agents::replicas_only(object, &pool.name, replicas))))
 }
 
 fn bus_user(object: &AgentPool, pool: &Pool, place: Place<'_>) -> BusUserSecret {
