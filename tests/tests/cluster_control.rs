@@ -45,7 +45,7 @@ impl<'a> Control<'a> {
     }
 
     /// Starts two agents like those of the pool, with another sidecar if one is named, in place of the ones before.
-    async fn start_agents(&self, sidecar: Option<&str>) -> Result<()> {
+    fn start_agents(&self, sidecar: Option<&str>) -> Result<()> {
         let namespace = &self.department.name;
         self.cluster.kubectl(&[
             "delete",
@@ -115,13 +115,13 @@ async fn a_sidecar_that_stores_results_twice_is_caught_and_the_sound_one_is_not(
     let cluster = Cluster::connect().await?;
     let control = Control::new(&cluster).await?;
 
-    control.start_agents(None).await?;
+    control.start_agents(None)?;
     let account = control.round("sound").await?.map_err(|violations| {
         anyhow::anyhow!("the sound sidecar breaks {} promises, the first: {:?}", violations.len(), violations.first())
     })?;
     println!("sound sidecar: {account:?}");
 
-    control.start_agents(Some("tetrarch/broken-sidecar:dev")).await?;
+    control.start_agents(Some("tetrarch/broken-sidecar:dev"))?;
     let mut caught = Vec::new();
     for round in 1..=ROUNDS {
         if let Err(violations) = control.round(&format!("broken-{round}")).await? {
