@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use rand::{SeedableRng, rngs::StdRng};
 use tetrarch_core::capacity::{Claim, Escalation, Key, Ledger, Refusal};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -102,19 +103,24 @@ pub struct Shared {
     pub metrics: CapacityMetrics,
     /// Takes escalations that have come true.
     pub escalated: mpsc::UnboundedSender<Escalation>,
+    /// Decides how long a desk steps back for another replica.
+    pub dice: Mutex<StdRng>,
     desks: Mutex<BTreeMap<String, mpsc::Sender<Order>>>,
 }
 
 impl Capacity {
-    /// Desks over this store and view. Escalations that have come true are told to `escalated`, each once.
+    /// Desks over this store and view. Escalations that have come true are told to `escalated`, each once. `seed` decides
+    /// how long desks step back for other replicas; each replica needs another one.
     pub fn new(
         store: Arc<dyn LedgerStore>,
         view: Arc<dyn View>,
         clock: Clock,
         metrics: CapacityMetrics,
         escalated: mpsc::UnboundedSender<Escalation>,
+        seed: u64,
     ) -> Self {
-        Self { shared: Arc::new(Shared { store, view, clock, metrics, escalated, desks: Mutex::default() }) }
+        let dice = Mutex::new(StdRng::seed_from_u64(seed));
+        Self { shared: Arc::new(Shared { store, view, clock, metrics, escalated, dice, desks: Mutex::default() }) }
     }
 
     /// Books a claim in the ledger of an Orchestrator.

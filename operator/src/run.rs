@@ -155,7 +155,7 @@ fn book(serve: &Serve, client: &Client, world: &Arc<World>, metrics: &Metrics, r
     let (sender, escalated) = mpsc::unbounded_channel();
     // Ends with the last desk.
     tokio::spawn(escalation::tell(escalated, recorder));
-    Capacity::new(Arc::new(store), Arc::new(view), Clock::system(), metrics.capacity().clone(), sender)
+    Capacity::new(Arc::new(store), Arc::new(view), Clock::system(), metrics.capacity().clone(), sender, rand::random())
 }
 
 /// What lives as long as the process.

@@ -5,10 +5,11 @@
 //! confirmed, and refused only after a look at a ledger that was read after the claim arrived.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
+use rand::RngExt;
 use tetrarch_core::capacity::{Claim, Grant, Ledger, Refusal, book};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -120,7 +121,11 @@ impl Desk {
                 Err(Trouble::Store(store::Error::Conflict)) => {
                     shared.metrics.lost();
                     self.trouble = Some("because other replicas wrote the ledger first each time".to_owned());
-                    sleep(rand::random_range(Duration::ZERO..LONGEST_YIELD)).await;
+                    let pause = {
+                        let mut dice = shared.dice.lock().unwrap_or_else(PoisonError::into_inner);
+                        dice.random_range(Duration::ZERO..LONGEST_YIELD)
+                    };
+                    sleep(pause).await;
                 }
                 Err(error) => {
                     tracing::warn!(orchestrator = self.orchestrator, %error, "the ledger cannot be written, will be tried again");

@@ -63,9 +63,14 @@ fn replica(store: &Memory, cluster: &Cluster, lag: Duration) -> Replica {
 }
 
 fn replica_at(store: &Memory, cluster: &Cluster, lag: Duration, clock: Clock) -> Replica {
+    seeded_replica(store, cluster, lag, clock, lag.as_millis().try_into().unwrap())
+}
+
+/// A replica whose every pause follows from the seed.
+fn seeded_replica(store: &Memory, cluster: &Cluster, lag: Duration, clock: Clock, seed: u64) -> Replica {
     let (sender, escalated) = mpsc::unbounded_channel();
     let metrics = Metrics::new().capacity().clone();
-    let capacity = Capacity::new(store.handle(), cluster.seen_after(lag), clock, metrics, sender);
+    let capacity = Capacity::new(store.handle(), cluster.seen_after(lag), clock, metrics, sender, seed);
     Replica { capacity, escalated }
 }
 
