@@ -7,6 +7,7 @@
 //! `tetrarch.dev/held` with the generation and the policies behind it, and `tetrarch.dev/approval` when somebody who may
 //! has approved that generation. [`approval`] reads both; the validating review lets no other hand write them.
 
+pub mod ancestor;
 pub mod approval;
 pub mod booking;
 pub mod chain;

@@ -10,6 +10,7 @@ use tetrarch_plan::admit::{
 
 use super::{
     access::Access,
+    ancestors::{self, Ancestors},
     app::{Admission, Phase},
     audit::Audit,
     booking::Books,
@@ -22,6 +23,8 @@ use crate::{clock::Clock, telemetry::metrics::admission::AdmissionMetrics};
 pub struct Gate {
     /// What is known of the hierarchy.
     pub hierarchy: Hierarchy,
+    /// What exists above an object, whether or not it was seen.
+    pub ancestors: Arc<dyn Ancestors>,
     /// Who may do what.
     pub access: Arc<dyn Access>,
     /// Who books capacity; none where nothing is counted.
@@ -52,7 +55,10 @@ impl Admission for Gate {
 impl Gate {
     async fn validate(&self, id: &str, review: &Review) -> Verdict {
         let begun = Instant::now();
-        let mut verdict = decide(review, &self.hierarchy.snapshot(), self.clock.now());
+        let mut verdict = match ancestors::informed(&self.hierarchy, self.ancestors.as_ref(), review).await {
+            Ok(index) => decide(review, &index, self.clock.now()),
+            Err(finding) => Verdict { denials: vec![finding], ..Verdict::default() },
+        };
         if verdict.is_allowed() {
             verdict.denials = self.check(&review.user, &verdict.checks).await;
         }
@@ -78,7 +84,10 @@ impl Gate {
 
     async fn mutate(&self, id: &str, review: &Review) -> Mutation {
         let begun = Instant::now();
-        let mut mutation = mutate(review, &self.hierarchy.snapshot(), self.clock.now());
+        let mut mutation = match ancestors::informed(&self.hierarchy, self.ancestors.as_ref(), review).await {
+            Ok(index) => mutate(review, &index, self.clock.now()),
+            Err(finding) => Mutation { denials: vec![finding], ..Mutation::default() },
+        };
         if mutation.denials.is_empty() {
             mutation.denials = self.check(&review.user, &mutation.checks).await;
         }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::ApiAccess,
+    ancestors::ApiAncestors,
     app::{self, Draining},
     audit::{Audit, events, stream},
     booking::Books,
@@ -80,6 +81,7 @@ impl Service {
 
         let gate = Gate {
             hierarchy: self.hierarchy,
+            ancestors: Arc::new(ApiAncestors::new(self.client.clone())),
             access: Arc::new(ApiAccess::new(self.client)),
             books: self.books,
             audit,

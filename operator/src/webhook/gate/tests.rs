@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use futures::future::BoxFuture;
 use serde_json::json;
-use tetrarch_plan::admit::{Index, verdict::Booking};
+use tetrarch_plan::admit::{Index, ancestor::Unknown, verdict::Booking};
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::*;
@@ -19,6 +19,15 @@ struct Everything(bool);
 impl Access for Everything {
     fn allows<'a>(&'a self, _: &'a User, _: &'a Check) -> BoxFuture<'a, Result<bool, kube::Error>> {
         Box::pin(async move { if self.0 { Ok(true) } else { Err(kube::Error::LinesCodecMaxLineLengthExceeded) } })
+    }
+}
+
+/// Nothing is there that was not seen.
+struct Nothing;
+
+impl Ancestors for Nothing {
+    fn exists<'a>(&'a self, _: &'a Unknown) -> BoxFuture<'a, Result<bool, kube::Error>> {
+        Box::pin(async { Ok(false) })
     }
 }
 
@@ -47,6 +56,7 @@ fn bench() -> Bench {
     let (audit, events, bus) = Audit::new(metrics.admission().clone());
     let gate = Gate {
         hierarchy: Hierarchy::new(Index::default()),
+        ancestors: Arc::new(Nothing),
         access: Arc::new(Everything(true)),
         books: Some(Arc::new(Counted::default())),
         audit,
