@@ -120,7 +120,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Waits until the ledgers of capacity have everything: nobody has claimed room for what was written beside the webhook,
-    /// so that it takes a leader to write it down. A ledger that is not there yet is made from all that exists.
+    /// so that it takes a leader to write it down.
     async fn until_counted(&self) -> Result<()> {
         let mut uids = Vec::new();
         for object in self.objects.iter().filter(|object| object["kind"] != "Workflow" && object["kind"] != "Pod") {
@@ -140,7 +140,7 @@ impl<'a> Scene<'a> {
                 .filter(|found| wanted.iter().any(|name| found["metadata"]["name"] == *name))
                 .filter_map(|found| found["data"]["ledger"].as_str())
                 .collect();
-            if texts.is_empty() || uids.iter().all(|uid| texts.iter().any(|text| text.contains(uid))) {
+            if !texts.is_empty() && uids.iter().all(|uid| texts.iter().any(|text| text.contains(uid))) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -219,7 +219,7 @@ async fn writers_that_race_for_the_last_capacity_get_all_of_it_and_nothing_more(
     let ledger = format!("tetrarch-capacity-{name}");
     let lost = ledgers.get(&ledger).await?.metadata.uid;
     ledgers.delete(&ledger, &DeleteParams::default()).await?;
-    until("a new ledger", Duration::from_secs(30), || async {
+    until("a new ledger", Duration::from_secs(90), || async {
         let found = ledgers.get_opt(&ledger).await?.and_then(|found| found.metadata.uid);
         Ok(if found.is_some() && found != lost { Ok(()) } else { Err(format!("{found:?}")) })
     })
