@@ -69,8 +69,9 @@ rung_api() {
   export CLUSTER=embedded
   remove=test-api
   start api --name test-api --rung3 || return 0
+  # One at a time: they register webhooks for the whole cluster.
   KUBECONFIG=$("$cluster" kubeconfig --name test-api) suite api api-rust "rung 3: against a real API server" \
-    cargo test --locked -p tetrarch-tests --test 'api_*' --no-fail-fast -- "${filter[@]}"
+    cargo test --locked -p tetrarch-tests --test 'api_*' --no-fail-fast -- --test-threads=1 "${filter[@]}"
   [[ -n ${KEEP_CLUSTER:-} ]] || step api-down "removing the cluster" "$cluster" down --name test-api
   remove=
   unset CLUSTER

@@ -23,7 +23,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Claim, Grant, book};
+pub use book::{Claim, Grant, UNKNOWN_GENERATION, book};
 pub use key::{InvalidKey, Key};
 pub use ledger::{Declared, Escalation, Ledger, Quota, WhenExceeded};
 pub use refusal::{Refusal, Shortage};

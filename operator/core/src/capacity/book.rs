@@ -23,10 +23,19 @@ pub struct Claim {
     pub key: Key,
     /// Its uid, which is known before it is stored.
     pub uid: String,
-    /// The generation that is changed; none when the object is created.
+    /// The generation that is changed; none when the object is created, [`UNKNOWN_GENERATION`] when nobody has said which.
     pub base: Option<i64>,
     /// What the new version means for capacity.
     pub declared: Declared,
+}
+
+/// Stands for the generation that a change starts from where the request does not tell it, as a change of the `scale`
+/// subresource does not. No object ever has it, so such a claim ends by its time only.
+pub const UNKNOWN_GENERATION: i64 = i64::MAX;
+
+/// Whether a change that starts from `base` takes the place of this generation of the same object.
+fn replaces(base: Option<i64>, generation: i64) -> bool {
+    base.is_some_and(|base| base == generation || base == UNKNOWN_GENERATION)
 }
 
 /// A booked claim.
@@ -72,7 +81,7 @@ pub fn book(ledger: &mut Ledger, claim: Claim, now: Timestamp) -> Result<Grant, 
         committed: unchanged
             .as_ref()
             .and_then(|entry| entry.committed.clone())
-            .filter(|committed| committed.uid == uid && Some(committed.generation) == base),
+            .filter(|committed| committed.uid == uid && replaces(base, committed.generation)),
         claims: Vec::new(),
     };
     ledger.change(&key, |entry| *entry = replaced.clone());

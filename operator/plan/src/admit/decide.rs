@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube_core::ResourceExt;
 use tetrarch_core::{
-    capacity::Claim,
+    capacity::{Claim, UNKNOWN_GENERATION},
     policy::{Kind, Requirement, Subject},
 };
 
@@ -230,6 +230,6 @@ fn scale(review: &Review, replicas: i32, version: Option<&str>, index: &Index) -
 /// the claim names none that could ever be seen, so that it ends by its time only.
 fn settled(booking: Booking, old: &Manifest, version: Option<&str>) -> Booking {
     let is_known = version.is_some() && old.metadata().resource_version.as_deref() == version;
-    let base = if is_known { booking.claim.base } else { Some(i64::MAX) };
+    let base = if is_known { booking.claim.base } else { Some(UNKNOWN_GENERATION) };
     Booking { claim: Claim { base, ..booking.claim }, ..booking }
 }

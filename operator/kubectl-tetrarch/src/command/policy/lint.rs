@@ -123,8 +123,11 @@ fn declaring<'a>(item: &'a Item, inventory: &Inventory, mistakes: &mut Vec<Mista
         name: item.name.clone(),
         generation: item.value["metadata"]["generation"].as_i64().unwrap_or_default(),
     };
-    let keys: Option<Vec<SigningKey>> = orchestrator_of(item, inventory)
-        .and_then(|root| serde_json::from_value(root.value["spec"]["signingKeys"].clone()).ok());
+    let keys: Option<Vec<SigningKey>> =
+        orchestrator_of(item, inventory).and_then(|root| match &root.value["spec"]["signingKeys"] {
+            serde_json::Value::Null => Some(Vec::new()),
+            written => serde_json::from_value(written.clone()).ok(),
+        });
     let (layer, violations) = parse::policy::layer(owner, &written, keys.as_deref());
     let told = violations
         .into_iter()
