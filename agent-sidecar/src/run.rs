@@ -35,31 +35,54 @@ pub enum Error {
 pub async fn run(args: Args) -> Result<(), Error> {
     let span = tracing::info_span!("sidecar", domain = %args.domain, supervisor = %args.supervisor, pool = %args.pool, pod = %args.pod);
     async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let stop = stop_signal()?;
         let metrics = Metrics::new()?;
         let listener = TcpListener::bind(args.http_addr).await?;
-        let bus = tetrarch_bus::connect(&args.bus()).await?;
-        let (service, handle) = Service::new(args.options(), bus, metrics.clone()).await?;
-        let stop = CancellationToken::new();
-        tokio::spawn(http::serve(listener, handle.clone(), metrics, stop.clone()).in_current_span());
+        let connected = async {
+            let bus = tetrarch_bus::connect(&args.bus()).await?;
+            Ok::<_, Error>(Service::new(args.options(), bus, metrics.clone()).await?)
+        };
+        // A bus that never answers, such as that of a Domain being deleted, must not hold the pod until it is killed.
+        let (service, handle) = tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                tracing::info!("asked to stop before the bus answered");
+                return Ok(());
+            }
+            connected = connected => connected?,
+        };
+        let end = CancellationToken::new();
+        tokio::spawn(http::serve(listener, handle.clone(), metrics, end.clone()).in_current_span());
         tokio::spawn(
             async move {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
+                stop.cancelled().await;
                 tracing::info!("asked to stop, draining");
                 handle.stop();
             }
             .in_current_span(),
         );
         tracing::info!(slots = args.slots, agent = args.agent_url, "started");
-        let end = service.run().await;
-        stop.cancel();
+        let result = service.run().await;
+        end.cancel();
         tracing::info!("stopped");
-        Ok::<_, Error>(end?)
+        Ok::<_, Error>(result?)
     }
     .instrument(span)
     .await
+}
+
+/// A token that is cancelled when the process is asked to stop.
+fn stop_signal() -> Result<CancellationToken, std::io::Error> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        asked.cancel();
+    });
+    Ok(stop)
 }

@@ -29,6 +29,11 @@ fn holder(cluster: &Cluster) -> Result<String> {
     Ok(leases.trim().to_owned())
 }
 
+/// Calls kubectl until it succeeds: the API server may choose the webhook of the killed pod until its address is withdrawn.
+async fn insist(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
+    until(&arguments.join(" "), SOON, || async { cluster.kubectl(arguments).map(Ok) }).await
+}
+
 #[tokio::test]
 async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
     let cluster = Cluster::connect().await?;
@@ -66,31 +71,19 @@ async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
         &format!("{RENEW_AT}=2000-01-01T00:00:00Z"),
     ])?;
     cluster.kill_pod(SYSTEM, &pod)?;
-    cluster.kubectl(&[
-        "annotate",
-        "agentpool",
-        "scripted",
-        "-n",
-        &department.name,
-        "--overwrite",
-        "tests/touched=yes",
-    ])?;
+    insist(
+        &cluster,
+        &["annotate", "agentpool", "scripted", "-n", &department.name, "--overwrite", "tests/touched=yes"],
+    )
+    .await?;
     let second = until("another leader", LEASE, || async {
         let holder = holder(&cluster)?;
         Ok(if holder.is_empty() || holder == first { Err(holder) } else { Ok(holder) })
     })
     .await?;
     // The new leader acts: it answers a change of a spec.
-    cluster.kubectl(&[
-        "patch",
-        "agentpool",
-        "scripted",
-        "-n",
-        &department.name,
-        "--type=merge",
-        "-p",
-        r#"{"spec":{"replicas":2}}"#,
-    ])?;
+    let two = r#"{"spec":{"replicas":2}}"#;
+    insist(&cluster, &["patch", "agentpool", "scripted", "-n", &department.name, "--type=merge", "-p", two]).await?;
     until("two agents wanted by the new leader", LEASE, || async {
         let deployment = cluster.get("deployment", ns, "scripted-agents")?.context("the Deployment is gone")?;
         let wanted = deployment["spec"]["replicas"].clone();

@@ -121,7 +121,13 @@ async fn main() -> anyhow::Result<()> {
 async fn serve(options: Options) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut replica = tetrarch_supervisor::start(options).await?;
+    let mut replica = tokio::select! {
+        biased;
+        // A bus that never answers, such as that of a Domain being deleted, must not hold the pod until it is killed.
+        _ = terminate.recv() => return Ok(tracing::info!("told to stop before the bus answered")),
+        _ = interrupt.recv() => return Ok(tracing::info!("interrupted before the bus answered")),
+        started = tetrarch_supervisor::start(options) => started?,
+    };
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to stop"),
         _ = interrupt.recv() => tracing::info!("interrupted"),

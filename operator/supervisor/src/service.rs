@@ -134,10 +134,16 @@ impl Handle {
             tracing::warn!("some writes are not finished; their conditions make it safe to repeat them");
         }
         self.stop_leases.cancel();
-        while self.leases.join_next().await.is_some() {}
-        self.readers.shutdown().await;
-        if let Err(error) = self.bus.client().flush().await {
-            tracing::debug!(%error, "the connection is gone already");
+        let farewell = async {
+            while self.leases.join_next().await.is_some() {}
+            self.readers.shutdown().await;
+            if let Err(error) = self.bus.client().flush().await {
+                tracing::debug!(%error, "the connection is gone already");
+            }
+        };
+        // Without a bus, as when its Domain is deleted, nothing can be flushed and nobody may be kept waiting.
+        if tokio::time::timeout(FLUSH, farewell).await.is_err() {
+            tracing::warn!("the bus does not answer; the leases run out by themselves");
         }
     }
 }

@@ -146,3 +146,27 @@ async fn a_replica_without_its_bus_is_alive_and_not_ready() {
     let log = tokio::task::spawn_blocking(|| process.terminate()).await.unwrap();
     assert!(!log.is_empty());
 }
+
+#[tokio::test]
+async fn a_replica_that_never_met_its_bus_stops_when_it_is_told_to() {
+    let mut world = World::start().await;
+    world.server.kill().unwrap();
+    let mut process = Process::serve(&world, "pod-1").await;
+    // Only then does it hear signals; a line of its log says so.
+    let mut log = std::io::BufReader::new(process.child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut log, &mut line).unwrap();
+    assert!(line.contains("supervisor starts"), "{line}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let killed = Command::new("kill").args(["-TERM", &process.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    for _ in 0..1500 {
+        if let Some(status) = process.child.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    process.kill();
+    panic!("still there after thirty seconds");
+}
