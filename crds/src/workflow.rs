@@ -1,15 +1,19 @@
 //! The `Workflow`: a definition of steps whose runs live on the bus, with a summary of the latest run in its status.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+mod scatter;
+mod status;
+
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
+    status::{RunPhase, RunStatus, StepStatus, WorkflowStatus},
+};
 use crate::{
     policy::Policy,
-    shared::{
-        AnyJson, Approved, Compliance, Conditions, DurationText, EffectiveValue, NameRef, Priority, conditions_schema,
-    },
+    shared::{AnyJson, DurationText, NameRef, Priority},
 };
 
 /// A Workflow is a definition of steps for agents; each of its runs is durable and is driven by its Supervisor.
@@ -110,8 +114,8 @@ pub struct Parameter {
 /// One step of a Workflow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline)].filter(k, k).size() == 1",
-     "message": "a step has exactly one kind: write one of task, map, parallel or pipeline"}
+    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter)].filter(k, k).size() == 1",
+     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline or scatter"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
@@ -141,6 +145,9 @@ pub struct Step {
     /// Stages that each take the output of the one before as `previous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<PipelineStep>,
+    /// The same task to several agents, and a choice among their answers (Scatter-Gather).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scatter: Option<ScatterStep>,
 }
 
 /// One task for one agent.
@@ -149,7 +156,7 @@ pub struct Step {
 pub struct Task {
     /// Which agents may take it.
     pub agent: AgentSelector,
-    /// Input of the agent, any JSON; `${…}` in it are CEL expressions over `params`, `steps`, `run`, in a map `item` and `index`, in a pipeline `previous`.
+    /// Input of the agent, any JSON; `${…}` in it are CEL expressions over `params`, `steps`, `run`, in a map `item` and `index`, in a scatter `index`, in a pipeline `previous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<AnyJson>,
     /// Longest time of one attempt, from the moment an agent takes it. Default 60s.
@@ -320,114 +327,4 @@ fn default_max_parallel() -> i32 {
 
 fn default_min_success() -> i32 {
     100
-}
-
-/// What the controller last saw of a Workflow and its latest run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WorkflowStatus {
-    /// Generation of the spec that this status was computed from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// The Supervisor that drives the runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supervisor: Option<String>,
-    /// The latest run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunStatus>,
-    /// Whether this object complies with the policies, in numbers.
-    #[serde(default)]
-    pub compliance: Compliance,
-    /// Policies in effect here: each value with the object that it comes from.
-    #[serde(default)]
-    #[schemars(length(max = 256))]
-    pub effective_policy: Vec<EffectiveValue>,
-    /// The approval that this object runs under, when a policy asked for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved: Option<Approved>,
-    /// Conditions of this object.
-    #[serde(default)]
-    #[schemars(schema_with = "conditions_schema")]
-    pub conditions: Conditions,
-}
-
-/// Summary of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RunStatus {
-    /// Id of the run, unique in its Domain.
-    pub id: String,
-    /// Where the run stands.
-    pub phase: RunPhase,
-    /// Why, in a sentence, when there is something to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Ended steps of all steps, such as `7/9`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<String>,
-    /// When the first step started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Time>,
-    /// When the run ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Time>,
-    /// The steps in the order of the definition, at most 128.
-    #[serde(default)]
-    pub steps: Vec<StepStatus>,
-    /// Output of the run when it is at most 8 KiB; `kubectl tetrarch get run -o json` has it at any size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<AnyJson>,
-}
-
-/// Where a run or a step stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum RunPhase {
-    /// Accepted, not started.
-    #[default]
-    Pending,
-    /// Has started and not ended.
-    Running,
-    /// Ended well.
-    Succeeded,
-    /// Ended badly.
-    Failed,
-    /// Ended because somebody asked for it.
-    Cancelled,
-    /// Its condition was false, or what it depends on did not end well.
-    Skipped,
-    /// It is not known whether an agent finished its work; a person has to look.
-    OutcomeUnknown,
-}
-
-/// Summary of a step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StepStatus {
-    /// Name of the step.
-    pub name: String,
-    /// Kind of the step: task, map, parallel or pipeline.
-    pub kind: String,
-    /// Where the step stands.
-    pub phase: RunPhase,
-    /// Why, in a sentence, when there is something to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Tasks of the step in all, as far as they are known.
-    #[serde(default)]
-    pub tasks: i64,
-    /// Tasks that ended well.
-    #[serde(default)]
-    pub succeeded: i64,
-    /// Tasks that ended badly.
-    #[serde(default)]
-    pub failed: i64,
-    /// Attempts beyond the first of each task.
-    #[serde(default)]
-    pub retries: i64,
-    /// When the step started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Time>,
-    /// When the step ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Time>,
 }

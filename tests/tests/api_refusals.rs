@@ -36,7 +36,19 @@ fn cases(department: &Department) -> Vec<Case> {
         case(
             "two kinds in one step",
             step(json!({"name": "a", "task": task, "pipeline": {"stages": [{"name": "s", "task": task}]}})),
-            &["spec.steps[0]", "exactly one kind", "task, map, parallel or pipeline"],
+            &["spec.steps[0]", "exactly one kind", "task, map, parallel, pipeline or scatter"],
+        ),
+        case(
+            "a scatter that gathers in two ways",
+            step(
+                json!({"name": "a", "scatter": {"to": 3, "task": task, "gather": {"first": {}, "quorum": {"atLeast": 2}}}}),
+            ),
+            &["spec.steps[0].scatter.gather", "exactly one way", "weighted or consensus"],
+        ),
+        case(
+            "a scatter to one target",
+            step(json!({"name": "a", "scatter": {"to": 1, "task": task, "gather": {"first": {}}}})),
+            &["spec.steps[0].scatter.to", "greater than or equal to 2"],
         ),
         case("no kind at all", step(json!({"name": "a"})), &["spec.steps[0]", "exactly one kind"]),
         case(

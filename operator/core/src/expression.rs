@@ -138,6 +138,8 @@ pub enum Variable {
     Previous,
     /// The outputs of a map's tasks, for its reducing task.
     Results,
+    /// The answer of a target, for the gathering of a scatter.
+    Output,
     /// The object that is written, as in its manifest.
     Object,
     /// The object before it is written; null when it is created.
@@ -154,7 +156,7 @@ pub enum Variable {
 
 impl Variable {
     /// All variables.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Params,
         Self::Steps,
         Self::Run,
@@ -162,6 +164,7 @@ impl Variable {
         Self::Index,
         Self::Previous,
         Self::Results,
+        Self::Output,
         Self::Object,
         Self::OldObject,
         Self::Operation,
@@ -180,6 +183,7 @@ impl Variable {
             Self::Index => "index",
             Self::Previous => "previous",
             Self::Results => "results",
+            Self::Output => "output",
             Self::Object => "object",
             Self::OldObject => "oldObject",
             Self::Operation => "operation",
@@ -202,7 +206,7 @@ pub enum Vocabulary {
 impl Vocabulary {
     /// The variables that such an expression may read.
     pub const fn variables(self) -> &'static [Variable] {
-        let (workflow, policy) = Variable::ALL.split_at(7);
+        let (workflow, policy) = Variable::ALL.split_at(8);
         match self {
             Self::Workflow => workflow,
             Self::Policy => policy,

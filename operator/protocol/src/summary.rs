@@ -82,7 +82,7 @@ impl Phase {
 pub struct StepSummary {
     /// Name of the step.
     pub name: Name,
-    /// `task`, `map`, `parallel` or `pipeline`.
+    /// `task`, `map`, `parallel`, `pipeline` or `scatter`.
     pub kind: String,
     /// Where it stands.
     pub phase: Phase,

@@ -74,6 +74,8 @@ pub enum StepKind {
     Parallel(Vec<Branch>),
     /// Stages in order.
     Pipeline(Vec<Stage>),
+    /// The same task to several agents, and a choice among their answers.
+    Scatter(Box<ScatterStep>),
 }
 
 /// One task for one agent.
@@ -155,6 +157,117 @@ pub enum Reduce {
     Vote,
     /// A task that gets the list of outputs as `results`.
     Task(Task),
+}
+
+/// The same task to several agents, and a choice among their answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScatterStep {
+    /// The task that every target gets.
+    pub task: Task,
+    /// How many targets.
+    pub to: u32,
+    /// What becomes of the answers.
+    pub gather: Gather,
+    /// What becomes of answers that come when the gathering is decided.
+    pub late: Late,
+}
+
+/// What becomes of the answers of a scatter. Expressions read the answer as `output`; without `on`, answers agree when they are equal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Gather {
+    /// The first answer is chosen.
+    First,
+    /// So many answers are enough; the most frequent one is chosen.
+    Quorum {
+        /// Answers that are needed.
+        at_least: u32,
+        /// CEL: what must be equal for answers to agree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<String>,
+    },
+    /// All targets are waited for; the answer with the highest score is chosen.
+    Best {
+        /// CEL: the score of an answer.
+        score: String,
+        /// Answers that are needed.
+        at_least: u32,
+        /// CEL: what must be equal for answers to agree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<String>,
+    },
+    /// All targets are waited for; of answers that agree the weights are added, and the heaviest are chosen.
+    Weighted {
+        /// CEL: the weight of an answer, 0 or more.
+        weight: String,
+        /// Answers that are needed.
+        at_least: u32,
+        /// CEL: what must be equal for answers to agree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<String>,
+    },
+    /// So many answers must agree; they are chosen.
+    Consensus {
+        /// Answers that must agree.
+        at_least: u32,
+        /// CEL: what must be equal for answers to agree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<String>,
+    },
+}
+
+impl Gather {
+    /// Its name in a manifest.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Quorum { .. } => "quorum",
+            Self::Best { .. } => "best",
+            Self::Weighted { .. } => "weighted",
+            Self::Consensus { .. } => "consensus",
+        }
+    }
+
+    /// Answers that are needed; of a consensus, those that must agree.
+    pub const fn at_least(&self) -> u32 {
+        match self {
+            Self::First => 1,
+            Self::Quorum { at_least, .. }
+            | Self::Best { at_least, .. }
+            | Self::Weighted { at_least, .. }
+            | Self::Consensus { at_least, .. } => *at_least,
+        }
+    }
+
+    /// The expression of what must be equal for answers to agree.
+    pub fn on(&self) -> Option<&str> {
+        match self {
+            Self::First => None,
+            Self::Quorum { on, .. }
+            | Self::Best { on, .. }
+            | Self::Weighted { on, .. }
+            | Self::Consensus { on, .. } => on.as_deref(),
+        }
+    }
+
+    /// The expression of a number for each answer, with the name of its field.
+    pub fn score(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Best { score, .. } => Some(("score", score)),
+            Self::Weighted { weight, .. } => Some(("weight", weight)),
+            Self::First | Self::Quorum { .. } | Self::Consensus { .. } => None,
+        }
+    }
+}
+
+/// What becomes of answers that come when a gathering is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Late {
+    /// The step ends at once; tasks that still wait are withdrawn, answers that still come are ignored.
+    Withdraw,
+    /// The step ends when every target has ended, and its results hold all answers.
+    Collect,
 }
 
 /// One branch of a parallel step.

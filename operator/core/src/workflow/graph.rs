@@ -14,6 +14,8 @@ use super::definition::{Definition, Task};
 pub const MAX_STEPS: usize = 128;
 /// Most entries of a step's `after`, branches of a step and stages of a branch or a pipeline.
 pub const MAX_PARTS: usize = 64;
+/// Fewest and most targets of a scatter.
+pub const TARGETS: std::ops::RangeInclusive<u32> = 2..=100;
 /// Largest definition, as JSON text in bytes: it is part of each run's first journal entry.
 pub const MAX_SIZE: usize = 512 * 1024;
 

@@ -114,7 +114,7 @@ pub fn vote(outputs: &[Value]) -> Value {
 }
 
 /// The text of a value with its fields in order, so that equal values have equal texts.
-fn canonical(value: &Value) -> String {
+pub(super) fn canonical(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let mut fields: Vec<(&String, &Value)> = map.iter().collect();

@@ -16,6 +16,7 @@
 mod apply;
 mod next;
 mod plan;
+mod scatter;
 mod state;
 mod step;
 mod summary;

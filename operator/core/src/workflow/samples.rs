@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Value, json};
 
 use super::definition::{
-    AgentSelector, Branch, Definition, FailurePolicy, MapStep, Reduce, Retry, Stage, Step, StepKind, Task,
+    AgentSelector, Branch, Definition, FailurePolicy, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step,
+    StepKind, Task,
 };
 use crate::{id::Name, priority::Class};
 
@@ -43,6 +44,10 @@ pub(super) fn map(items: Value, reduce: Reduce) -> MapStep {
 
 pub(super) fn map_step(of: &str, after: &[&str], map: MapStep) -> Step {
     step(of, after, StepKind::Map(Box::new(map)))
+}
+
+pub(super) fn scatter(to: u32, gather: Gather, late: Late) -> StepKind {
+    StepKind::Scatter(Box::new(ScatterStep { task: once(json!("${index}")), to, gather, late }))
 }
 
 pub(super) fn stage(of: &str, input: Value) -> Stage {

@@ -95,6 +95,8 @@ fn kind(step: &Step) -> &'static str {
         "parallel"
     } else if step.pipeline.is_some() {
         "pipeline"
+    } else if step.scatter.is_some() {
+        "scatter"
     } else {
         "task"
     }

@@ -113,6 +113,7 @@ fn tasks(kind: &StepKind) -> Vec<&Task> {
         StepKind::Parallel(branches) => {
             branches.iter().flat_map(|branch| &branch.stages).map(|stage| &stage.task).collect()
         }
+        StepKind::Scatter(scatter) => vec![&scatter.task],
         StepKind::Pipeline(stages) => stages.iter().map(|stage| &stage.task).collect(),
     }
 }
@@ -121,6 +122,7 @@ const fn place(kind: &StepKind) -> &'static str {
     match kind {
         StepKind::Task(_) => "task",
         StepKind::Map(_) => "map.task",
+        StepKind::Scatter(_) => "scatter.task",
         StepKind::Parallel(_) => "parallel",
         StepKind::Pipeline(_) => "pipeline",
     }

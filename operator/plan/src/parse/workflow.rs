@@ -1,6 +1,8 @@
 //! A Workflow as the engine's definition: fields are read here, and what holds between them is checked by the engine.
 
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use steps::{TASK_TIMEOUT, tasks};
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::{MAX_PARTS, MAX_SIZE, MAX_STEPS, Placed, Violation, cycle, upstream};
+use super::{MAX_PARTS, MAX_SIZE, MAX_STEPS, Placed, TARGETS, Violation, cycle, upstream};
 use crate::{
     expression::{Expression, References, Template, Variable, Vocabulary},
     id::Name,
-    workflow::definition::{Branch, Definition, MapStep, Reduce, Stage, Step, StepKind, Task},
+    workflow::definition::{Branch, Definition, Gather, MapStep, Reduce, ScatterStep, Stage, Step, StepKind, Task},
 };
 
 /// Variables that every expression may read.
@@ -141,6 +141,7 @@ impl<'d> Checker<'d> {
             StepKind::Map(map) => self.check_map(&format!("{field}.map"), map, &upstream),
             StepKind::Parallel(branches) => self.check_branches(&format!("{field}.parallel.branches"), branches),
             StepKind::Pipeline(stages) => self.check_stages(&format!("{field}.pipeline.stages"), stages),
+            StepKind::Scatter(scatter) => self.check_scatter(&format!("{field}.scatter"), scatter, &upstream),
         };
         for placed in placed {
             self.check_template(&format!("{}.input", placed.field), &placed.task.input, placed.reads, &upstream);
@@ -193,6 +194,36 @@ impl<'d> Checker<'d> {
         stages.iter().enumerate().map(place).collect()
     }
 
+    fn check_scatter<'t>(
+        &mut self,
+        field: &str,
+        scatter: &'t ScatterStep,
+        upstream: &BTreeSet<usize>,
+    ) -> Vec<Placed<'t>> {
+        if !TARGETS.contains(&scatter.to) {
+            let remedy = format!("write {} to {}; one target is a task", TARGETS.start(), TARGETS.end());
+            self.add(format!("{field}.to"), format!("there are {} targets", scatter.to), remedy);
+        }
+        let gather = &scatter.gather;
+        let field_of_gather = format!("{field}.gather.{}", gather.as_str());
+        let fewest = if matches!(gather, Gather::Consensus { .. }) { 2 } else { 1 };
+        if !(fewest..=scatter.to).contains(&gather.at_least()) && TARGETS.contains(&scatter.to) {
+            let message = format!("{} of {} answers can never be what is needed", gather.at_least(), scatter.to);
+            self.add(format!("{field_of_gather}.atLeast"), message, format!("write {fewest} to {}", scatter.to));
+        }
+        for (name, source) in gather.score().into_iter().chain(gather.on().map(|on| ("on", on))) {
+            let field = format!("{field_of_gather}.{name}");
+            match Expression::compile(source, Vocabulary::Workflow) {
+                Ok(expression) => {
+                    let reads = &[Variable::Output, Variable::Index];
+                    self.check_references(&field, expression.references(), reads, upstream);
+                }
+                Err(error) => self.add(field, error.to_string(), "write a CEL expression without ${}"),
+            }
+        }
+        vec![Placed { field: format!("{field}.task"), task: &scatter.task, reads: &[Variable::Index] }]
+    }
+
     fn check_count(&mut self, field: &str, count: usize, what: &str) {
         if count == 0 {
             self.add(field, "the list is empty", format!("write at least one {what}"));
@@ -231,7 +262,9 @@ impl<'d> Checker<'d> {
         for variable in &references.variables {
             if !EVERYWHERE.contains(variable) && !reads.contains(variable) {
                 let place = match variable {
-                    Variable::Item | Variable::Index => "the task of a map",
+                    Variable::Item => "the task of a map",
+                    Variable::Index => "the task of a map or a scatter",
+                    Variable::Output => "the gathering of a scatter",
                     Variable::Previous => "the stages of a pipeline or a branch",
                     _ => "the reducing task of a map",
                 };

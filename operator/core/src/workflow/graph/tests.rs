@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workflow::{
-    definition::{Reduce, Step, StepKind},
-    samples::{branch, definition, map, map_step, once, stage, step, task_step},
+    definition::{Gather, Late, Reduce, Step, StepKind},
+    samples::{branch, definition, map, map_step, once, scatter, stage, step, task_step},
 };
 
 fn told(steps: Vec<Step>) -> Vec<String> {
@@ -134,6 +134,30 @@ fn a_good_definition_has_no_violation() {
 #[case::too_many_stages(
     vec![step("a", &[], StepKind::Pipeline((0..65).map(|i| stage(&format!("s{i}"), json!(1))).collect()))],
     "spec.steps[0].pipeline.stages: there are 65 entries: write at most 64"
+)]
+#[case::one_target(
+    vec![step("a", &[], scatter(1, Gather::First, Late::Withdraw))],
+    "spec.steps[0].scatter.to: there are 1 targets: write 2 to 100; one target is a task"
+)]
+#[case::quorum_beyond_the_targets(
+    vec![step("a", &[], scatter(2, Gather::Quorum { at_least: 3, on: None }, Late::Withdraw))],
+    "spec.steps[0].scatter.gather.quorum.atLeast: 3 of 2 answers can never be what is needed: write 1 to 2"
+)]
+#[case::consensus_of_one(
+    vec![step("a", &[], scatter(3, Gather::Consensus { at_least: 1, on: None }, Late::Withdraw))],
+    "spec.steps[0].scatter.gather.consensus.atLeast: 1 of 3 answers can never be what is needed: write 2 to 3"
+)]
+#[case::score_is_no_cel(
+    vec![step("a", &[], scatter(2, Gather::Best { score: "output.".to_owned(), at_least: 1, on: None }, Late::Withdraw))],
+    "spec.steps[0].scatter.gather.best.score: invalid CEL"
+)]
+#[case::gathering_reads_an_item(
+    vec![step("a", &[], scatter(2, Gather::Quorum { at_least: 1, on: Some("item".to_owned()) }, Late::Withdraw))],
+    "spec.steps[0].scatter.gather.quorum.on: \"item\" has a value only in the task of a map: write one of params, steps, run, output, index"
+)]
+#[case::output_outside_of_a_gathering(
+    vec![with_input("a", &[], json!("${output}"))],
+    "spec.steps[0].task.input: \"output\" has a value only in the gathering of a scatter"
 )]
 #[case::too_many_steps(
     (0..257).map(|i| task_step(&format!("s{i}"), &[])).collect(),

@@ -90,6 +90,9 @@ fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
             let items = map.tasks.iter().take(map.opened).enumerate().map(|(index, task)| (Part::Item(index), task));
             items.chain(map.reduce.iter().map(|(task, _)| (Part::Reduce, task))).collect()
         }
+        Body::Scatter(scatter) => {
+            scatter.tasks.iter().enumerate().map(|(target, task)| (Part::Item(target), task)).collect()
+        }
         Body::Chains(chains) => chains
             .iter()
             .enumerate()
@@ -251,6 +254,9 @@ fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
             scope = scope
                 .with(Variable::Item, Cow::Borrowed(&map.items[index]))
                 .with(Variable::Index, Cow::Owned(Value::from(index)));
+        }
+        (Body::Scatter(_), Part::Item(target)) => {
+            scope = scope.with(Variable::Index, Cow::Owned(Value::from(target)));
         }
         (Body::Map(map), Part::Reduce) => {
             if let Some((_, results)) = &map.reduce {

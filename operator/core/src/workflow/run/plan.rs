@@ -9,7 +9,7 @@ use crate::{
     expression::{Expression, Template, Vocabulary},
     id::{Name, RunId, TaskPath},
     workflow::{
-        definition::{Definition, MapStep, Reduce, Stage, StepKind, Task},
+        definition::{Definition, MapStep, Reduce, ScatterStep, Stage, StepKind, Task},
         graph,
     },
 };
@@ -44,6 +44,16 @@ pub(super) struct MapPlan {
     reduce: Option<Template>,
 }
 
+/// The template and the expressions of a scatter.
+#[derive(Debug)]
+pub(super) struct ScatterPlan {
+    task: Template,
+    /// What must be equal for answers to agree; none means the whole answer.
+    pub(super) on: Option<Expression>,
+    /// Score or weight, with the name of its field.
+    pub(super) score: Option<(&'static str, Expression)>,
+}
+
 /// The templates of a step.
 #[derive(Debug)]
 pub(super) enum BodyPlan {
@@ -51,6 +61,7 @@ pub(super) enum BodyPlan {
     Map(Box<MapPlan>),
     /// The branches of a parallel step, or the only chain of a pipeline.
     Chains(Vec<Vec<Template>>),
+    Scatter(Box<ScatterPlan>),
 }
 
 impl Plan {
@@ -89,9 +100,10 @@ impl Plan {
                     BodyPlan::Chains(branches.iter().map(|branch| chain(&branch.stages)).collect::<Option<_>>()?)
                 }
                 StepKind::Pipeline(stages) => BodyPlan::Chains(vec![chain(stages)?]),
+                StepKind::Scatter(scatter) => BodyPlan::Scatter(Box::new(ScatterPlan::compile(scatter)?)),
             };
             let when = match &step.when {
-                Some(when) => Some(Expression::compile(when, Vocabulary::Workflow).ok()?),
+                Some(when) => Some(expression(when)?),
                 None => None,
             };
             steps.push(StepPlan { dependents: Vec::new(), when, body });
@@ -120,6 +132,13 @@ impl Plan {
         }
     }
 
+    pub(super) fn scatter(&self, step: usize) -> Option<(&ScatterStep, &ScatterPlan)> {
+        match (&self.definition.steps[step].kind, &self.steps.get(step)?.body) {
+            (StepKind::Scatter(scatter), BodyPlan::Scatter(plan)) => Some((scatter, plan)),
+            _ => None,
+        }
+    }
+
     /// The stages of a branch, or of the pipeline, which counts as one chain.
     fn stages(&self, step: usize, chain: usize) -> Option<&[Stage]> {
         match &self.definition.steps.get(step)?.kind {
@@ -134,6 +153,7 @@ impl Plan {
         match (&self.definition.steps.get(key.step)?.kind, key.part) {
             (StepKind::Task(task), Part::Only) => Some(task),
             (StepKind::Map(map), Part::Item(_)) => Some(&map.task),
+            (StepKind::Scatter(scatter), Part::Item(_)) => Some(&scatter.task),
             (StepKind::Map(map), Part::Reduce) => match &map.reduce {
                 Reduce::Task(task) => Some(task),
                 _ => None,
@@ -148,6 +168,7 @@ impl Plan {
         match (&self.steps.get(key.step)?.body, key.part) {
             (BodyPlan::Task(input), Part::Only) => Some(input),
             (BodyPlan::Map(map), Part::Item(_)) => Some(&map.task),
+            (BodyPlan::Scatter(scatter), Part::Item(_)) => Some(&scatter.task),
             (BodyPlan::Map(map), Part::Reduce) => map.reduce.as_ref(),
             (BodyPlan::Chains(chains), Part::Stage { chain, stage }) => chains.get(chain)?.get(stage),
             _ => None,
@@ -183,7 +204,7 @@ impl Plan {
         let part = match (&self.definition.steps[step].kind, rest.as_slice()) {
             (StepKind::Task(_), []) => Part::Only,
             (StepKind::Map(_), ["reduce"]) => Part::Reduce,
-            (StepKind::Map(_), [index]) => {
+            (StepKind::Map(_) | StepKind::Scatter(_), [index]) => {
                 Part::Item(index.parse().ok().filter(|parsed: &usize| parsed.to_string() == *index)?)
             }
             (StepKind::Pipeline(stages), [stage]) => Part::Stage { chain: 0, stage: position(stages, stage)? },
@@ -195,6 +216,24 @@ impl Plan {
         };
         Some(TaskKey { step, part })
     }
+}
+
+impl ScatterPlan {
+    fn compile(scatter: &ScatterStep) -> Option<Self> {
+        let on = match scatter.gather.on() {
+            Some(on) => Some(expression(on)?),
+            None => None,
+        };
+        let score = match scatter.gather.score() {
+            Some((field, score)) => Some((field, expression(score)?)),
+            None => None,
+        };
+        Some(Self { task: template(&scatter.task.input)?, on, score })
+    }
+}
+
+fn expression(source: &str) -> Option<Expression> {
+    Expression::compile(source, Vocabulary::Workflow).ok()
 }
 
 fn template(value: &Value) -> Option<Template> {

@@ -9,7 +9,7 @@ use super::{StepPhase, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
-    workflow::journal::FinalPhase,
+    workflow::{gather::Answer, journal::FinalPhase},
 };
 
 /// A task of a run, by position.
@@ -24,7 +24,7 @@ pub(super) struct TaskKey {
 pub(super) enum Part {
     /// The only one of a task step.
     Only,
-    /// The one for an item of a map.
+    /// The one for an item of a map, or for a target of a scatter.
     Item(usize),
     /// The reducing one of a map.
     Reduce,
@@ -100,6 +100,7 @@ pub(super) enum Body {
     Task(TaskState),
     Map(MapState),
     Chains(Vec<ChainState>),
+    Scatter(ScatterState),
 }
 
 /// The tasks of a running map.
@@ -113,6 +114,16 @@ pub(super) struct MapState {
     pub(super) closed: usize,
     /// The reducing task and its `results`, once all items are done.
     pub(super) reduce: Option<(TaskState, Value)>,
+}
+
+/// The tasks of a running scatter.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ScatterState {
+    pub(super) tasks: Vec<TaskState>,
+    /// Answers in the order in which they came.
+    pub(super) answers: Vec<Answer>,
+    /// Targets that failed for good.
+    pub(super) failed: usize,
 }
 
 /// A branch or a pipeline that runs.
@@ -198,6 +209,7 @@ impl State {
         match (&self.steps.get(key.step)?.body, key.part) {
             (Body::Task(task), Part::Only) => Some(task),
             (Body::Map(map), Part::Item(index)) => map.tasks.get(index),
+            (Body::Scatter(scatter), Part::Item(index)) => scatter.tasks.get(index),
             (Body::Map(map), Part::Reduce) => map.reduce.as_ref().map(|(task, _)| task),
             (Body::Chains(chains), Part::Stage { chain, stage }) => {
                 chains.get(chain).filter(|chain| chain.stage == stage && !chain.is_done).map(|chain| &chain.task)
@@ -210,6 +222,7 @@ impl State {
         match (&mut self.steps.get_mut(key.step)?.body, key.part) {
             (Body::Task(task), Part::Only) => Some(task),
             (Body::Map(map), Part::Item(index)) => map.tasks.get_mut(index),
+            (Body::Scatter(scatter), Part::Item(index)) => scatter.tasks.get_mut(index),
             (Body::Map(map), Part::Reduce) => map.reduce.as_mut().map(|(task, _)| task),
             (Body::Chains(chains), Part::Stage { chain, stage }) => chains
                 .get_mut(chain)

@@ -10,7 +10,7 @@ use super::{
     apply::flaw,
     next::Memo,
     plan::{BodyPlan, Plan},
-    state::{Body, ChainState, Decision, MapState, Part, State, Status, TaskKey, TaskState},
+    state::{Body, ChainState, Decision, MapState, Part, ScatterState, State, Status, TaskKey, TaskState},
 };
 use crate::{
     expression::{Expression, Template},
@@ -66,6 +66,11 @@ impl Fold<'_> {
             Body::Closed => {}
             Body::Task(_) => self.memo.fresh.push(TaskKey { step, part: Part::Only }),
             Body::Map(_) => self.go_on_with_map(step),
+            Body::Scatter(scatter) => {
+                self.memo
+                    .fresh
+                    .extend((0..scatter.tasks.len()).map(|target| TaskKey { step, part: Part::Item(target) }));
+            }
             Body::Chains(chains) => {
                 let keys = (0..chains.len()).map(|chain| TaskKey { step, part: Part::Stage { chain, stage: 0 } });
                 self.memo.fresh.extend(keys);
@@ -85,6 +90,10 @@ impl Fold<'_> {
                 let items = self.items(&map.items)?;
                 let tasks = vec![TaskState::CLOSED; items.len()];
                 Body::Map(MapState { items, tasks, opened: 0, closed: 0, reduce: None })
+            }
+            BodyPlan::Scatter(_) => {
+                let targets = self.plan.scatter(step).map_or(0, |(scatter, _)| scatter.to as usize);
+                Body::Scatter(ScatterState { tasks: vec![TaskState::DUE; targets], answers: Vec::new(), failed: 0 })
             }
             BodyPlan::Chains(chains) => {
                 let chain = ChainState { stage: 0, task: TaskState::DUE, previous: Value::Null, is_done: false };
@@ -114,6 +123,9 @@ impl Fold<'_> {
     }
 
     pub(super) fn task_succeeded(&mut self, key: TaskKey, output: &Value) {
+        if let (Part::Item(target), Body::Scatter(_)) = (key.part, &self.state.steps[key.step].body) {
+            return self.target_answered(key.step, target, output);
+        }
         self.state.steps[key.step].succeeded += 1;
         match key.part {
             Part::Only | Part::Reduce => self.succeed(key.step, output.clone()),
@@ -130,6 +142,9 @@ impl Fold<'_> {
     pub(super) fn task_failed(&mut self, key: TaskKey, message: String) {
         let step = &mut self.state.steps[key.step];
         step.failed += 1;
+        if let (Part::Item(target), Body::Scatter(_)) = (key.part, &step.body) {
+            return self.target_failed(key.step, target, message);
+        }
         let failed = step.failed;
         let is_tolerated = match (key.part, self.plan.map(key.step), &step.body) {
             (Part::Item(_), Some(map), Body::Map(tasks)) => is_enough(map, tasks.items.len() as u64 - failed, tasks),
@@ -218,7 +233,7 @@ impl Fold<'_> {
         }
     }
 
-    fn succeed(&mut self, step: usize, output: Value) {
+    pub(super) fn succeed(&mut self, step: usize, output: Value) {
         // A message of a tolerated failure stays readable.
         let message = self.state.steps[step].message.take();
         self.end_step(step, StepPhase::Succeeded, message, output);
@@ -289,6 +304,7 @@ fn count_of_tasks(kind: &StepKind, body: &Body) -> u64 {
         (StepKind::Map(_), _) => 0,
         (StepKind::Parallel(branches), _) => branches.iter().map(|branch| branch.stages.len()).sum(),
         (StepKind::Pipeline(stages), _) => stages.len(),
+        (StepKind::Scatter(scatter), _) => scatter.to as usize,
     };
     count as u64
 }

@@ -22,7 +22,7 @@ use crate::{
 pub struct StepView<'r> {
     /// Its name.
     pub name: &'r Name,
-    /// `task`, `map`, `parallel` or `pipeline`.
+    /// `task`, `map`, `parallel`, `pipeline` or `scatter`.
     pub kind: &'static str,
     /// Where it stands.
     pub phase: StepPhase,
@@ -134,6 +134,7 @@ impl Run {
                     StepKind::Map(_) => "map",
                     StepKind::Parallel(_) => "parallel",
                     StepKind::Pipeline(_) => "pipeline",
+                    StepKind::Scatter(_) => "scatter",
                 },
                 phase,
                 message: message.or(match phase {

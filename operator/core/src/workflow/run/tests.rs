@@ -3,6 +3,7 @@
 mod ends;
 mod journal;
 mod patterns;
+mod scatter;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +15,7 @@ use super::*;
 use crate::workflow::{
     definition::{FailurePolicy, Reduce, Step, StepKind},
     journal::{FailureReason, Outcome},
-    samples::{branch, definition, map, map_step, name, once, stage, step, task, task_step},
+    samples::{branch, definition, map, map_step, name, once, scatter, stage, step, task, task_step},
 };
 
 /// Drives one run: carries out every action at once, answers tasks when the test says so.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tetrarch_core::workflow::definition::{AgentSelector, Branch, MapStep, Reduce, Retry, Stage, Step, StepKind, Task};
+use tetrarch_core::workflow::definition::{
+    AgentSelector, Branch, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task,
+};
 use tetrarch_crds::workflow as written;
 
 use super::optional_duration;
@@ -41,6 +43,7 @@ pub fn tasks(steps: &[written::Step]) -> impl Iterator<Item = (String, &written:
         if let Some(pipeline) = &step.pipeline {
             found.extend(stage_tasks(format!("{path}.pipeline.stages"), &pipeline.stages));
         }
+        found.extend(step.scatter.as_ref().map(|scatter| (format!("{path}.scatter.task"), &scatter.task)));
         found
     })
 }
@@ -79,6 +82,7 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         ("map", step.map.is_some()),
         ("parallel", step.parallel.is_some()),
         ("pipeline", step.pipeline.is_some()),
+        ("scatter", step.scatter.is_some()),
     ]
     .into_iter()
     .filter_map(|(kind, present)| present.then_some(kind))
@@ -90,17 +94,20 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         );
         return None;
     }
-    match (&step.task, &step.map, &step.parallel, &step.pipeline) {
+    match (&step.task, &step.map, &step.parallel, &step.pipeline, &step.scatter) {
         (Some(written), ..) => task(written, &format!("{path}.task"), violations).map(StepKind::Task),
         (_, Some(written), ..) => map(written, &format!("{path}.map"), violations).map(Box::new).map(StepKind::Map),
-        (_, _, Some(written), _) => {
+        (_, _, Some(written), ..) => {
             all(&written.branches, &format!("{path}.parallel.branches"), violations, branch).map(StepKind::Parallel)
         }
-        (.., Some(written)) => {
+        (_, _, _, Some(written), _) => {
             all(&written.stages, &format!("{path}.pipeline.stages"), violations, stage).map(StepKind::Pipeline)
         }
-        (None, None, None, None) => {
-            violations.add(path, "has no kind: write one of task, map, parallel or pipeline");
+        (.., Some(written)) => {
+            scatter(written, &format!("{path}.scatter"), violations).map(Box::new).map(StepKind::Scatter)
+        }
+        (None, None, None, None, None) => {
+            violations.add(path, "has no kind: write one of task, map, parallel, pipeline or scatter");
             None
         }
     }
@@ -147,6 +154,44 @@ fn reduce(reduce: &written::Reduce, path: &str, violations: &mut Violations) -> 
         (None, Some(written)) => task(written, &format!("{path}.task"), violations).map(Reduce::Task),
         _ => {
             violations.add(path, "needs one reducer: write either builtin (Collect, Sum, Merge, Vote) or task");
+            None
+        }
+    }
+}
+
+fn scatter(scatter: &written::ScatterStep, path: &str, violations: &mut Violations) -> Option<ScatterStep> {
+    let task = task(&scatter.task, &format!("{path}.task"), violations);
+    let to = at_least(&format!("{path}.to"), scatter.to, 2, violations);
+    let gather = gather(&scatter.gather, &format!("{path}.gather"), violations);
+    let late = match scatter.late {
+        written::LatePolicy::Withdraw => Late::Withdraw,
+        written::LatePolicy::Collect => Late::Collect,
+    };
+    Some(ScatterStep { task: task?, to: to?, gather: gather?, late })
+}
+
+fn gather(gather: &written::Gather, path: &str, violations: &mut Violations) -> Option<Gather> {
+    let mut number = |way: &str, written: i32| at_least(&format!("{path}.{way}.atLeast"), written, 1, violations);
+    match (&gather.first, &gather.quorum, &gather.best, &gather.weighted, &gather.consensus) {
+        (Some(_), None, None, None, None) => Some(Gather::First),
+        (None, Some(quorum), None, None, None) => {
+            Some(Gather::Quorum { at_least: number("quorum", quorum.at_least)?, on: quorum.on.clone() })
+        }
+        (None, None, Some(best), None, None) => Some(Gather::Best {
+            score: best.score.clone(),
+            at_least: number("best", best.at_least)?,
+            on: best.on.clone(),
+        }),
+        (None, None, None, Some(weighted), None) => Some(Gather::Weighted {
+            weight: weighted.weight.clone(),
+            at_least: number("weighted", weighted.at_least)?,
+            on: weighted.on.clone(),
+        }),
+        (None, None, None, None, Some(consensus)) => {
+            Some(Gather::Consensus { at_least: number("consensus", consensus.at_least)?, on: consensus.on.clone() })
+        }
+        _ => {
+            violations.add(path, "needs one way to gather: write one of first, quorum, best, weighted or consensus");
             None
         }
     }

@@ -1,10 +1,13 @@
 //! What must hold for every journal. These rules read the definition and the journal and know nothing of the engine.
 
+mod gathered;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::gathered::gathered;
 use super::super::Run;
 use crate::{
     id::TaskPath,
@@ -123,6 +126,7 @@ fn retry_of(step: &Step, path: &TaskPath) -> Option<Retry> {
         (StepKind::Task(task), _) => Some(task.retry),
         (StepKind::Map(_), ["reduce"]) => None,
         (StepKind::Map(map), _) => Some(map.task.retry),
+        (StepKind::Scatter(scatter), _) => Some(scatter.task.retry),
         (StepKind::Pipeline(stages), [stage]) => {
             stages.iter().find(|s| s.name.as_str() == *stage).map(|s| s.task.retry)
         }
@@ -140,6 +144,10 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
     for name in &step.after {
         let told = |what: &str| Err(format!("step {} started although step {name} {what}", step.name));
         let before = definition.steps.iter().find(|candidate| candidate.name == *name).ok_or("no such step")?;
+        // A scatter ends with enough answers: what else was asked is taken back, also what an owner asks that has not read so.
+        if matches!(&before.kind, StepKind::Scatter(scatter) if gathered(facts, before, scatter, start).is_some()) {
+            continue;
+        }
         let is_skipped = facts.skipped.get(name.as_str()).is_some_and(|at| *at < start);
         let is_empty = matches!(&before.kind, StepKind::Map(map) if map.items == json!([]) && !matches!(map.reduce, Reduce::Task(_)));
         let mut tasks = facts.of_step(before).peekable();
@@ -192,6 +200,7 @@ fn has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
         StepKind::Task(_) => good.len() == 1,
         StepKind::Pipeline(stages) => good.len() == stages.len(),
         StepKind::Parallel(branches) => good.len() == branches.iter().map(|branch| branch.stages.len()).sum::<usize>(),
+        StepKind::Scatter(scatter) => gathered(facts, step, scatter, position).is_some(),
         StepKind::Map(map) => {
             let items = map.items.as_array().map_or(0, Vec::len);
             let of_items = (0..items).filter(|index| good.contains(&format!("{name}:{index}"))).count();
@@ -239,6 +248,9 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
                 (branch.name.to_string(), json!(format!("{name}:{}:{last}", branch.name)))
             })
             .collect(),
+        StepKind::Scatter(scatter) => {
+            gathered(facts, step, scatter, end).map_or(Value::Null, |gathered| gathered.output(name, scatter))
+        }
         StepKind::Map(map) if matches!(map.reduce, Reduce::Task(_)) => json!(format!("{name}:reduce")),
         StepKind::Map(map) => {
             let items = map.items.as_array().map_or(0, Vec::len);

@@ -12,7 +12,7 @@ use super::super::{Action, Run};
 use crate::{
     id::{RunId, TaskPath},
     workflow::{
-        definition::{Definition, FailurePolicy, Reduce, Step, StepKind, Task},
+        definition::{Definition, FailurePolicy, Gather, Late, Reduce, ScatterStep, Step, StepKind, Task},
         journal::{Entry, FailureReason, Outcome, RunEvent},
         samples::{branch, definition, map, map_step, name, once, stage, step},
     },
@@ -313,8 +313,9 @@ fn random_kind(random: &mut Random) -> StepKind {
             })
             .collect()
     };
-    match random.below(10) {
+    match random.below(12) {
         0..4 => StepKind::Task(random_task(random)),
+        10..12 => random_scatter(random),
         4..8 => {
             let items: Vec<usize> = (0..random.below(9)).collect();
             let reduce = if random.is(30) { Reduce::Task(once(json!("${results}"))) } else { Reduce::Collect };
@@ -329,6 +330,23 @@ fn random_kind(random: &mut Random) -> StepKind {
             (0..=random.below(3)).map(|index| branch(&format!("b{index}"), stages(random))).collect(),
         ),
     }
+}
+
+/// Two groups of targets agree with each other: those with even numbers, and those with odd ones.
+fn random_scatter(random: &mut Random) -> StepKind {
+    let to = 2 + random.below(4);
+    let number = |n: usize| u32::try_from(n).unwrap();
+    let at_least = number(1 + random.below(to));
+    let on = Some("index % 2".to_owned());
+    let gather = match random.below(5) {
+        0 => Gather::First,
+        1 => Gather::Quorum { at_least, on },
+        2 => Gather::Best { score: "index * 7 % 5".to_owned(), at_least, on },
+        3 => Gather::Weighted { weight: "index + 1".to_owned(), at_least, on },
+        _ => Gather::Consensus { at_least: number(2 + random.below(to.div_ceil(2))).min(number(to)), on },
+    };
+    let late = if random.is(50) { Late::Withdraw } else { Late::Collect };
+    StepKind::Scatter(Box::new(ScatterStep { task: random_task(random), to: number(to), gather, late }))
 }
 
 fn random_task(random: &mut Random) -> Task {

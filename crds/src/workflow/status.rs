@@ -1,0 +1,117 @@
+//! The status of a Workflow: what the controller last saw of it and of its latest run.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::shared::{AnyJson, Approved, Compliance, Conditions, EffectiveValue, conditions_schema};
+
+/// What the controller last saw of a Workflow and its latest run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkflowStatus {
+    /// Generation of the spec that this status was computed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The Supervisor that drives the runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor: Option<String>,
+    /// The latest run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunStatus>,
+    /// Whether this object complies with the policies, in numbers.
+    #[serde(default)]
+    pub compliance: Compliance,
+    /// Policies in effect here: each value with the object that it comes from.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub effective_policy: Vec<EffectiveValue>,
+    /// The approval that this object runs under, when a policy asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
+    /// Conditions of this object.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Conditions,
+}
+
+/// Summary of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunStatus {
+    /// Id of the run, unique in its Domain.
+    pub id: String,
+    /// Where the run stands.
+    pub phase: RunPhase,
+    /// Why, in a sentence, when there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Ended steps of all steps, such as `7/9`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// When the first step started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// The steps in the order of the definition, at most 128.
+    #[serde(default)]
+    pub steps: Vec<StepStatus>,
+    /// Output of the run when it is at most 8 KiB; `kubectl tetrarch get run -o json` has it at any size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<AnyJson>,
+}
+
+/// Where a run or a step stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RunPhase {
+    /// Accepted, not started.
+    #[default]
+    Pending,
+    /// Has started and not ended.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Ended because somebody asked for it.
+    Cancelled,
+    /// Its condition was false, or what it depends on did not end well.
+    Skipped,
+    /// It is not known whether an agent finished its work; a person has to look.
+    OutcomeUnknown,
+}
+
+/// Summary of a step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// Name of the step.
+    pub name: String,
+    /// Kind of the step: task, map, parallel, pipeline or scatter.
+    pub kind: String,
+    /// Where the step stands.
+    pub phase: RunPhase,
+    /// Why, in a sentence, when there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Tasks of the step in all, as far as they are known.
+    #[serde(default)]
+    pub tasks: i64,
+    /// Tasks that ended well.
+    #[serde(default)]
+    pub succeeded: i64,
+    /// Tasks that ended badly.
+    #[serde(default)]
+    pub failed: i64,
+    /// Attempts beyond the first of each task.
+    #[serde(default)]
+    pub retries: i64,
+    /// When the step started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the step ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}

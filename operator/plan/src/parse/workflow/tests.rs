@@ -1,0 +1,64 @@
+//! Steps as they are read: what is refused, with its field and what to write instead.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use tetrarch_core::workflow::definition::{Gather, Late, StepKind};
+
+use super::definition;
+
+fn workflow(step: &Value) -> tetrarch_crds::Workflow {
+    serde_json::from_value(json!({
+        "apiVersion": "tetrarch.dev/v1alpha1", "kind": "Workflow",
+        "metadata": {"name": "w", "namespace": "n", "generation": 1},
+        "spec": {"steps": [step]},
+    }))
+    .unwrap()
+}
+
+fn scatter(to: i32, gather: &Value) -> Value {
+    json!({"name": "s", "scatter": {"to": to, "task": {"agent": {"capability": "c"}}, "gather": gather}})
+}
+
+#[rstest]
+#[case::first(json!({"first": {}}), Gather::First)]
+#[case::quorum(json!({"quorum": {"atLeast": 2}}), Gather::Quorum { at_least: 2, on: None })]
+#[case::best(
+    json!({"best": {"score": "output.s", "on": "output.v"}}),
+    Gather::Best { score: "output.s".to_owned(), at_least: 1, on: Some("output.v".to_owned()) }
+)]
+#[case::weighted(
+    json!({"weighted": {"weight": "output.w", "atLeast": 3}}),
+    Gather::Weighted { weight: "output.w".to_owned(), at_least: 3, on: None }
+)]
+#[case::consensus(json!({"consensus": {"atLeast": 2}}), Gather::Consensus { at_least: 2, on: None })]
+fn ways_to_gather_are_read(#[case] written: Value, #[case] expected: Gather) {
+    let read = definition(&workflow(&scatter(3, &written))).unwrap();
+    let StepKind::Scatter(read) = &read.steps[0].kind else { panic!("{read:?}") };
+    assert_eq!((read.to, &read.gather, read.late), (3, &expected, Late::Withdraw));
+}
+
+#[rstest]
+#[case::no_way(
+    scatter(3, &json!({})),
+    "spec.steps[0].scatter.gather: needs one way to gather: write one of first, quorum, best, weighted or consensus"
+)]
+#[case::two_ways(
+    scatter(3, &json!({"first": {}, "quorum": {"atLeast": 1}})),
+    "spec.steps[0].scatter.gather: needs one way to gather: write one of first, quorum, best, weighted or consensus"
+)]
+#[case::too_many_targets(
+    scatter(101, &json!({"first": {}})),
+    "spec.steps[0].scatter.to: there are 101 targets: write 2 to 100; one target is a task"
+)]
+#[case::more_than_there_are(
+    scatter(3, &json!({"quorum": {"atLeast": 4}})),
+    "spec.steps[0].scatter.gather.quorum.atLeast: 4 of 3 answers can never be what is needed: write 1 to 3"
+)]
+#[case::no_kind(
+    json!({"name": "s"}),
+    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline or scatter"
+)]
+fn mistakes_are_told(#[case] step: Value, #[case] expected: &str) {
+    let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(told, [expected]);
+}
