@@ -5,30 +5,32 @@
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
 (($# > 0)) || fail "usage: run.sh unit|api|cluster..."
-declare -A title=([unit]="rung 0-2" [api]="rung 3" [cluster]="rung 4") passed=() failed=() took=()
+declare -A title=([unit]="rung 0-2" [api]="rung 3" [cluster]="rung 4")
 filter=(${TEST_FILTER:+"$TEST_FILTER"})
+# A file for each rung with a line for each of its suites: passed, failed. Lanes are processes and share nothing else.
+counts=$logs/counts
+rm -rf "$counts"
+mkdir -p "$counts"
 
-# count RUNG LOG: adds what cargo, go and the chart checks printed.
+# count LOG: what cargo, go and the chart checks printed.
 count() {
-  local sums
-  sums=$(awk '
+  awk '
     /^test result: / { p += $4; f += $6 }
     /^--- PASS/ { p++ }
     /^--- FAIL/ { f++ }
     /^chart case .* ok$/ { p++ }
     /^chart case .* failed$/ { f++ }
-    END { print p + 0, f + 0 }' "$2")
-  passed[$1]=$((${passed[$1]:-0} + ${sums% *}))
-  failed[$1]=$((${failed[$1]:-0} + ${sums#* }))
+    END { print p + 0, f + 0 }' "$1"
 }
 
 # suite RUNG LOG TITLE COMMAND...: one step whose tests are counted; a step that dies without a failed test counts as one.
 suite() {
-  local rung=$1 log=$2 status=0 before=${failed[$1]:-0}
+  local rung=$1 log=$2 status=0 sums
   shift 2
   step "$log" "$@" || status=1
-  count "$rung" "$logs/$log.log"
-  ((status == 0 || ${failed[$rung]} > before)) || failed[$rung]=$((${failed[$rung]} + 1))
+  sums=$(count "$logs/$log.log")
+  ((status == 0)) || [[ $sums != *" 0" ]] || sums="${sums% *} 1"
+  echo "$sums" >>"$counts/$rung"
 }
 
 # prepare RUNG COMMAND...: a step without which the rung cannot run.
@@ -36,8 +38,21 @@ prepare() {
   local rung=$1
   shift
   step "$@" && return
-  failed[$rung]=$((${failed[$rung]:-0} + 1))
+  echo "0 1" >>"$counts/$rung"
   return 1
+}
+
+# lane RUNG COMMAND...: a part of a rung beside the others. Most of a test's time is waiting.
+lanes=()
+lane() {
+  (
+    started_pid=() started_at=()
+    trap leave EXIT
+    begin=$SECONDS
+    "${@:2}"
+    echo "$((SECONDS - begin))" >>"$counts/$1.took"
+  ) &
+  lanes+=($!)
 }
 
 go_tests() { (cd tests/cluster/cluster && go test -v ./...); }
@@ -60,37 +75,42 @@ rung_unit() {
   suite unit unit-go "rung 0: the embedded cluster's own tests" go_tests
 }
 
-start() {
-  prepare "$1" "$1-up" "starting a cluster" "$cluster" up "${@:2}"
+# api_tests NAME LOG TITLE TARGET...: a control plane of its own, always the embedded one: these tests install definitions
+# and webhooks for the whole cluster and write objects that nobody reconciles. So they also run one at a time.
+api_tests() {
+  local name=$1 log=$2 about=$3
+  shift 3
+  export CLUSTER=embedded
+  remove=$name
+  prepare api "$log-up" "rung 3: starting a control plane" "$cluster" up --name "$name" --rung3 || return 0
+  KUBECONFIG=$("$cluster" kubeconfig --name "$name") suite api "$log" "$about" \
+    cargo test --locked -p tetrarch-tests "${@/#/--test=}" --no-fail-fast -- --test-threads=1 "${filter[@]}"
+  [[ -n ${KEEP_CLUSTER:-} ]] || step "$log-down" "rung 3: removing the control plane" "$cluster" down --name "$name"
+  remove=
 }
 
+# The renewal of certificates is two minutes of load and waiting.
 rung_api() {
-  # Always the embedded one: these tests install definitions and write objects that nobody reconciles.
-  export CLUSTER=embedded
-  remove=test-api
-  start api --name test-api --rung3 || return 0
-  # One at a time: they register webhooks for the whole cluster.
-  KUBECONFIG=$("$cluster" kubeconfig --name test-api) suite api api-rust "rung 3: against a real API server" \
-    cargo test --locked -p tetrarch-tests --test 'api_*' --no-fail-fast -- --test-threads=1 "${filter[@]}"
-  [[ -n ${KEEP_CLUSTER:-} ]] || step api-down "removing the cluster" "$cluster" down --name test-api
-  remove=
-  unset CLUSTER
+  local tests
+  mapfile -t tests < <(cd tests/tests && printf '%s\n' api_* | sed 's/\.rs$//' | grep -vx api_renewal)
+  lane api api_tests test-renewal api-renewal "rung 3: certificates are renewed under load" api_renewal
+  api_tests test-api api-rust "rung 3: against a real API server" "${tests[@]}"
 }
 
 rung_cluster() {
-  prepare cluster images-build "compiling the images" tests/images.sh build --tests || return 0
+  prepare cluster images-build "rung 4: compiling the images" tests/images.sh build --tests || return 0
   remove="test"
-  start cluster --name test || return 0
-  prepare cluster gather "gathering the input of the licence audit" \
+  prepare cluster cluster-up "rung 4: starting a cluster" "$cluster" up --name test || return 0
+  prepare cluster gather "rung 4: gathering the input of the licence audit" \
     "$state/tools/licence-agents" gather --out "$state/test-dataset" || return 0
   if [[ -z ${IMAGE_REGISTRY:-} ]]; then
-    prepare cluster images-load "loading the images" \
+    prepare cluster images-load "rung 4: loading the images" \
       tests/images.sh load test --tests --dataset "$TETRARCH_AUDIT_DATASET" || return 0
   fi
   local config
   config=$("$cluster" kubeconfig --name test)
-  KUBECONFIG=$config prepare cluster install "installing the charts" tests/install.sh || return 0
-  KUBECONFIG=$config prepare cluster sample "applying the licence audit" \
+  KUBECONFIG=$config prepare cluster install "rung 4: installing the charts" tests/install.sh || return 0
+  KUBECONFIG=$config prepare cluster sample "rung 4: applying the licence audit" \
     tests/apply.sh config/samples/licence-audit || return 0
   # Tests that kill a process inside a container ask the embedded node to do it; elsewhere they delete the pod.
   [[ $config != "$state"/* ]] || export TETRARCH_CLUSTER_NAME=test
@@ -103,7 +123,7 @@ rung_cluster() {
       "rung 4: the operator has the rights it uses and no others" \
       cargo test --locked -p tetrarch-tests --test rights_operator
   fi
-  [[ -n ${KEEP_CLUSTER:-} ]] || step cluster-down "removing the cluster" "$cluster" down --name test
+  [[ -n ${KEEP_CLUSTER:-} ]] || step cluster-down "rung 4: removing the cluster" "$cluster" down --name test
   remove=
 }
 
@@ -115,23 +135,36 @@ parts=(--rung3)
 [[ " $* " != *" cluster "* ]] || parts=()
 trap leave EXIT
 begin cluster-build "$cluster" build "${parts[@]}"
-packages=(-p tetrarch-tests)
-[[ " $* " != *" unit "* ]] || packages=(--workspace --exclude tetrarch-tests)
-step compile "compiling the tests" cargo test --locked "${packages[@]}" --no-run || say "going on with what compiles"
+[[ " $* " != *" unit "* ]] || step compile "compiling the tests of the crates" \
+  cargo test --locked --workspace --exclude tetrarch-tests --no-run || say "going on with what compiles"
+step compile-tests "compiling the tests of the whole" \
+  cargo test --locked -p tetrarch-tests --no-run || say "going on with what compiles"
 finish cluster-build "building the embedded cluster" || say "going on without it"
 step tools "collecting helm, kubectl and nats-server" tests/tools.sh cluster "${parts[@]}"
 
+# The cluster's journeys beside everything else: they wait more than they work.
+trap 'kill "${lanes[@]}" 2>/dev/null; wait; exit 130' INT TERM
 for rung in "$@"; do
-  begin=$SECONDS
-  "rung_$rung"
-  took[$rung]=$((SECONDS - begin))
+  [[ $rung != cluster ]] || lane cluster rung_cluster
 done
+for rung in "$@"; do
+  if [[ $rung != cluster ]]; then
+    begin=$SECONDS
+    "rung_$rung"
+    echo "$((SECONDS - begin))" >>"$counts/$rung.took"
+  fi
+done
+wait "${lanes[@]}" || true
 
 all_passed=0 all_failed=0
 for rung in "$@"; do
-  echo "${title[$rung]}: ${passed[$rung]:-0} passed, ${failed[$rung]:-0} failed (${took[$rung]} s)"
-  all_passed=$((all_passed + ${passed[$rung]:-0}))
-  all_failed=$((all_failed + ${failed[$rung]:-0}))
+  touch "$counts/$rung" "$counts/$rung.took"
+  read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$counts/$rung")
+  echo "${title[$rung]}: $passed passed, $failed failed ($(sort -n "$counts/$rung.took" | tail -n 1) s)"
+  all_passed=$((all_passed + passed))
+  all_failed=$((all_failed + failed))
+  # A lane that died has told nothing.
+  ((passed + failed > 0)) || all_failed=$((all_failed + 1))
 done
 echo "all rungs: $SECONDS s"
 echo "$all_passed passed, $all_failed failed"

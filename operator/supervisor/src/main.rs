@@ -121,12 +121,16 @@ async fn main() -> anyhow::Result<()> {
 async fn serve(options: Options) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut replica = tokio::select! {
+    let started = tokio::select! {
         biased;
         // A bus that never answers, such as that of a Domain being deleted, must not hold the pod until it is killed.
-        _ = terminate.recv() => return Ok(tracing::info!("told to stop before the bus answered")),
-        _ = interrupt.recv() => return Ok(tracing::info!("interrupted before the bus answered")),
-        started = tetrarch_supervisor::start(options) => started?,
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        started = tetrarch_supervisor::start(options) => Some(started?),
+    };
+    let Some(mut replica) = started else {
+        tracing::info!("told to stop before the bus answered");
+        return Ok(());
     };
     tokio::select! {
         _ = terminate.recv() => tracing::info!("told to stop"),
