@@ -101,6 +101,8 @@ async fn the_second_operator_takes_over_within_the_lease() -> Result<()> {
         Ok(if due.starts_with("2000") { Err(due) } else { Ok(()) })
     })
     .await?;
+    // A pod whose Secret is deleted while its volumes are mounted is held by its kubelet for minutes.
+    cluster.kubectl(&["rollout", "status", "deployment/scripted-agents", "-n", &department.name, "--timeout=120s"])?;
     cluster.kubectl(&["delete", "domain", &department.name, "--timeout=120s"])?;
     Ok(())
 }
