@@ -89,12 +89,12 @@ api_tests() {
   remove=
 }
 
-# The renewal of certificates is two minutes of load and waiting.
+# Two halves of about the same length, each with a control plane.
 rung_api() {
-  local tests
-  mapfile -t tests < <(cd tests/tests && printf '%s\n' api_* | sed 's/\.rs$//' | grep -vx api_renewal)
-  lane api api_tests test-renewal api-renewal "rung 3: certificates are renewed under load" api_renewal
-  api_tests test-api api-rust "rung 3: against a real API server" "${tests[@]}"
+  local tests second=(api_governance api_renewal api_webhook)
+  mapfile -t tests < <(cd tests/tests && printf '%s\n' api_* | sed 's/\.rs$//' | grep -vxF "$(printf '%s\n' "${second[@]}")")
+  lane api api_tests test-api-2 api-rust-2 "rung 3: the webhook: governance, renewal of certificates, death" "${second[@]}"
+  api_tests test-api api-rust "rung 3: admission, capacity, schemas" "${tests[@]}"
 }
 
 rung_cluster() {

@@ -1,8 +1,13 @@
 //! SIGKILL for the processes of a cluster: a container's by containerd on the embedded node, a whole pod's anywhere.
 
-use std::{path::Path, process::Command};
+use std::{
+    ffi::OsStr,
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::Cluster;
 
@@ -13,6 +18,21 @@ impl Cluster {
         let Some(name) = std::env::var_os("TETRARCH_CLUSTER_NAME") else {
             return self.kill_pod(namespace, pod);
         };
+        // The kubelet may be restarting it at this very moment: then the status names the one that is gone.
+        for _ in 0..20 {
+            let id = self.container_id(namespace, pod, container)?;
+            let killed = self.signal_container(&name, &id)?;
+            if killed.status.success() {
+                return Ok(());
+            }
+            let told = String::from_utf8_lossy(&killed.stderr).into_owned();
+            ensure!(told.contains("no running task found"), "killing {container} of {pod}: {told}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        bail!("{container} of {pod} did not run for ten seconds")
+    }
+
+    fn container_id(&self, namespace: &str, pod: &str, container: &str) -> Result<String> {
         let object = self.get("pod", Some(namespace), pod)?.with_context(|| format!("no pod {namespace}/{pod}"))?;
         let statuses = ["containerStatuses", "initContainerStatuses"];
         let id = statuses
@@ -21,30 +41,16 @@ impl Cluster {
             .flatten()
             .find(|status| status["name"] == container)
             .and_then(|status| status["containerID"].as_str())
-            .and_then(|id| id.strip_prefix("containerd://"))
-            .with_context(|| format!("pod {pod} has no running container {container}"))?
-            .to_owned();
+            .and_then(|id| id.strip_prefix("containerd://"));
+        Ok(id.with_context(|| format!("pod {pod} has no container {container}"))?.to_owned())
+    }
+
+    fn signal_container(&self, cluster: &OsStr, id: &str) -> Result<Output> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster/cluster.sh");
-        let ctr = self.tool_path("ctr");
-        let output = Command::new(script)
-            .args(["node", "--name"])
-            .arg(name)
-            .arg("--")
-            .arg(ctr)
-            .args([
-                "--address",
-                "/run/containerd/containerd.sock",
-                "-n",
-                "k8s.io",
-                "task",
-                "kill",
-                "-s",
-                "SIGKILL",
-                &id,
-            ])
-            .output()?;
-        ensure!(output.status.success(), "killing {container} of {pod}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
+        let containerd = ["--address", "/run/containerd/containerd.sock", "-n", "k8s.io"];
+        let mut command = Command::new(script);
+        command.args(["node", "--name"]).arg(cluster).arg("--").arg(self.tool_path("ctr")).args(containerd);
+        Ok(command.args(["task", "kill", "-s", "SIGKILL", id]).output()?)
     }
 
     /// Kills all processes of a pod and deletes it without grace.
