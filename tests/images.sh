@@ -11,12 +11,12 @@ tools=$state/tools
 control_plane=(tetrarch-operator tetrarch-supervisor tetrarch-agent-sidecar)
 
 build() {
-  local packages=(-p tetrarch-operator -p tetrarch-supervisor -p tetrarch-agent-sidecar -p kubectl-tetrarch -p licence-agents)
+  # One set of packages for the demo and the tests: for another set the same dependencies would be compiled anew, with other features.
+  local packages=(-p tetrarch-operator -p tetrarch-supervisor -p tetrarch-agent-sidecar -p kubectl-tetrarch -p licence-agents -p tetrarch-tests)
   mkdir -p "$tools"
   if [[ ${1:-} == --tests ]]; then
-    packages+=(-p tetrarch-tests)
     # The sidecar without one protection, with which the tests prove that they notice. Built first and copied, because the
-    # sound one takes its place; with all the others, because dependencies would be compiled anew for other sets of features.
+    # sound one takes its place.
     cargo build --locked --profile image --bins "${packages[@]}" --features tetrarch-agent-sidecar/fault-no-deduplication
     cp -f "$target/image/tetrarch-agent-sidecar" "$tools/broken-sidecar"
   fi
