@@ -1,5 +1,6 @@
 //! The `Workflow`: a definition of steps whose runs live on the bus, with a summary of the latest run in its status.
 
+mod gate;
 mod scatter;
 mod status;
 
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    gate::{Gate, GateFailure},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
     status::{RunPhase, RunStatus, StepStatus, WorkflowStatus},
 };
@@ -97,6 +99,8 @@ pub enum FailurePolicy {
     Stop,
     /// Steps that do not depend on the failed one go on; the run fails at its end and keeps what was reached.
     Continue,
+    /// No further step starts; what agents already work on is waited for; then every step that was done and has `compensate` is undone, the last one first (a saga). A cancel does the same.
+    Compensate,
 }
 
 /// A value that expressions read as `params.<name>`.
@@ -115,7 +119,9 @@ pub struct Parameter {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter)].filter(k, k).size() == 1",
-     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline or scatter"}
+     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline or scatter"},
+    {"rule": "!has(self.compensate) || has(self.task)",
+     "message": "compensate undoes a step of kind task: split other steps into tasks that can be undone one by one, or leave it out"}
 ]))]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
@@ -136,6 +142,14 @@ pub struct Step {
     /// One task for one agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
+    /// What the output must be like before anything follows from it (quality gate).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// The task that undoes a step of kind `task`, for a Workflow with `onFailure: Compensate`. It may read the output of its own step; it must cope with
+    /// nothing being there, because a step that ended without its agent's own word (such as by a timeout) is undone as well. When it fails for good, the run's
+    /// message names the step as still to be undone by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<Task>,
     /// One task for each item of a list, and a reduction of the results (MapReduce).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<MapStep>,

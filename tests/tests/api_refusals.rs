@@ -50,6 +50,16 @@ fn cases(department: &Department) -> Vec<Case> {
             step(json!({"name": "a", "scatter": {"to": 1, "task": task, "gather": {"first": {}}}})),
             &["spec.steps[0].scatter.to", "greater than or equal to 2"],
         ),
+        case(
+            "a pipeline that is undone as one",
+            step(json!({"name": "a", "pipeline": {"stages": [{"name": "s", "task": task}]}, "compensate": task})),
+            &["spec.steps[0]", "compensate undoes a step of kind task", "split other steps"],
+        ),
+        case(
+            "a compensation without an agent",
+            step(json!({"name": "a", "task": task, "compensate": {"agent": {}}})),
+            &["spec.steps[0].compensate.agent", "either pool", "or capability"],
+        ),
         case("no kind at all", step(json!({"name": "a"})), &["spec.steps[0]", "exactly one kind"]),
         case(
             "a pool and a capability",

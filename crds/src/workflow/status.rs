@@ -71,8 +71,12 @@ pub enum RunPhase {
     Pending,
     /// Has started and not ended.
     Running,
+    /// Has failed, and what was done is being undone.
+    Compensating,
     /// Ended well.
     Succeeded,
+    /// Has failed, and everything that was done is undone.
+    Compensated,
     /// Ended badly.
     Failed,
     /// Ended because somebody asked for it.

@@ -138,8 +138,10 @@ pub enum Variable {
     Previous,
     /// The outputs of a map's tasks, for its reducing task.
     Results,
-    /// The answer of a target, for the gathering of a scatter.
+    /// What is judged: the answer of a target, for the gathering of a scatter, or the output of a step, for its gate.
     Output,
+    /// What the gate said of the attempt before, empty for the first one: for the task of a step whose gate retries.
+    Verdict,
     /// The object that is written, as in its manifest.
     Object,
     /// The object before it is written; null when it is created.
@@ -156,7 +158,7 @@ pub enum Variable {
 
 impl Variable {
     /// All variables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Params,
         Self::Steps,
         Self::Run,
@@ -165,6 +167,7 @@ impl Variable {
         Self::Previous,
         Self::Results,
         Self::Output,
+        Self::Verdict,
         Self::Object,
         Self::OldObject,
         Self::Operation,
@@ -184,6 +187,7 @@ impl Variable {
             Self::Previous => "previous",
             Self::Results => "results",
             Self::Output => "output",
+            Self::Verdict => "verdict",
             Self::Object => "object",
             Self::OldObject => "oldObject",
             Self::Operation => "operation",
@@ -206,7 +210,7 @@ pub enum Vocabulary {
 impl Vocabulary {
     /// The variables that such an expression may read.
     pub const fn variables(self) -> &'static [Variable] {
-        let (workflow, policy) = Variable::ALL.split_at(8);
+        let (workflow, policy) = Variable::ALL.split_at(9);
         match self {
             Self::Workflow => workflow,
             Self::Policy => policy,

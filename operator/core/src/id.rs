@@ -126,6 +126,11 @@ impl TaskPath {
         Self(format!("{step}:reduce"))
     }
 
+    /// The task that undoes a step of one task.
+    pub fn of_compensation(step: &Name) -> Self {
+        Self(format!("{step}:compensate"))
+    }
+
     /// One stage of a pipeline step.
     pub fn of_stage(step: &Name, stage: &Name) -> Self {
         Self(format!("{step}:{stage}"))
@@ -227,6 +232,7 @@ mod tests {
             TaskPath::of_step(&long),
             TaskPath::of_item(&long, usize::MAX),
             TaskPath::of_reduce(&long),
+            TaskPath::of_compensation(&long),
             TaskPath::of_stage(&long, &long),
             TaskPath::of_branch(&long, &long, &long),
         ];

@@ -28,7 +28,11 @@ impl Exit {
     pub const fn of(phase: RunPhase) -> Self {
         match phase {
             RunPhase::Succeeded | RunPhase::Skipped => Self::Success,
-            RunPhase::Failed | RunPhase::Pending | RunPhase::Running => Self::Failure,
+            RunPhase::Failed
+            | RunPhase::Compensated
+            | RunPhase::Compensating
+            | RunPhase::Pending
+            | RunPhase::Running => Self::Failure,
             RunPhase::Cancelled => Self::Cancelled,
             RunPhase::OutcomeUnknown => Self::OutcomeUnknown,
         }
@@ -51,5 +55,5 @@ impl From<Exit> for ExitCode {
 
 /// Whether nothing follows a phase.
 pub const fn is_final(phase: RunPhase) -> bool {
-    !matches!(phase, RunPhase::Pending | RunPhase::Running)
+    !matches!(phase, RunPhase::Pending | RunPhase::Running | RunPhase::Compensating)
 }

@@ -83,6 +83,8 @@ pub enum Reason {
     RunSucceeded,
     /// The latest run failed.
     RunFailed,
+    /// The latest run failed, and everything that it had done is undone.
+    RunCompensated,
     /// The latest run was cancelled.
     RunCancelled,
     /// It is not known whether an agent of the latest run finished its work.

@@ -57,6 +57,8 @@ pub enum Phase {
     Pending,
     /// Started.
     Running,
+    /// A lost run, or a step of it, that is being undone.
+    Compensating,
     /// Ended well.
     Succeeded,
     /// Ended badly.
@@ -65,6 +67,8 @@ pub enum Phase {
     Cancelled,
     /// Not run.
     Skipped,
+    /// Everything that was done is undone.
+    Compensated,
     /// Not known.
     OutcomeUnknown,
 }
@@ -72,7 +76,7 @@ pub enum Phase {
 impl Phase {
     /// Whether nothing follows.
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running)
+        !matches!(self, Self::Pending | Self::Running | Self::Compensating)
     }
 }
 

@@ -115,6 +115,7 @@ impl Metrics {
         let phase = match phase {
             FinalPhase::Succeeded => "succeeded",
             FinalPhase::Failed => "failed",
+            FinalPhase::Compensated => "compensated",
             FinalPhase::Cancelled => "cancelled",
             FinalPhase::OutcomeUnknown => "unknown",
         };

@@ -4,11 +4,13 @@
 
 mod world;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
+use tetrarch_core::workflow::journal::{Entry, RunEvent};
 use tetrarch_protocol::summary::Phase;
-use world::{World, echo, map, step, workflow};
+use tetrarch_supervisor::journal::Body;
+use world::{Behaviour, World, echo, fail, map, step, succeed, task, workflow, workflow_with};
 
 fn definition(name: &str, items: usize) -> tetrarch_core::workflow::definition::Definition {
     let mut last = step("last", &["each"], json!("${steps.each.output}"));
@@ -103,4 +105,60 @@ async fn two_replicas_that_both_believe_to_own_a_run_write_everything_once() {
     world.assert_once("double-1").await;
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_done_is_undone_once_and_in_reverse_while_replicas_and_the_bus_die() {
+    let mut world = World::start().await;
+    let count = 30;
+    // The last booking is refused; giving back takes a while, so that there is a middle to die in.
+    let behaviour: Behaviour = Arc::new(|_, input| {
+        if input == "refuse" {
+            return fail("no");
+        }
+        if input.get("undo").is_some() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        succeed(input)
+    });
+    let _agent = world.agent("worker", behaviour).await;
+    let mut steps: Vec<_> = (0..count)
+        .map(|n| {
+            let before = format!("s{}", usize::max(n, 1) - 1);
+            let after: &[&str] = if n == 0 { &[] } else { &[&before] };
+            let mut made = step(&format!("s{n}"), after, json!({"booking": n}));
+            made["compensate"] = task(json!({"undo": format!("${{steps.s{n}.output.booking}}")}));
+            made
+        })
+        .collect();
+    steps.push(step("pay", &[&format!("s{}", count - 1)], json!("refuse")));
+    let definition = workflow_with("saga", json!(steps), json!({"onFailure": "Compensate"}));
+    world.want(&definition, &["saga-1"]).await;
+    let mut replica = world.replica("r0").await;
+    for (round, undone) in [5, 12, 20].into_iter().enumerate() {
+        // The refused payment is tried three times.
+        midway(&world, count + 3 + undone).await;
+        let next = world.replica(&format!("r{}", round + 1)).await;
+        // Dropped, not stopped: its leases stay until they expire.
+        drop(std::mem::replace(&mut replica, next));
+        if round == 1 {
+            world.server.restart().await.unwrap();
+            world.bus.connected().await;
+        }
+    }
+    let summary = world.await_end("saga", "saga-1").await;
+    assert_eq!(summary.phase, Phase::Compensated, "{summary:#?}");
+    let journal = world.journal("saga-1").await;
+    let lost = |body: &Body| matches!(body, Body::Entry(Entry::Run(RunEvent::CompensationStarted { .. })));
+    assert_eq!(journal.iter().filter(|record| lost(&record.body)).count(), 1);
+    let undone: Vec<String> = journal
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Entry(Entry::Result { path, .. }) if path.as_str().ends_with(":compensate") => Some(path.to_string()),
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<String> = (0..count).rev().map(|n| format!("s{n}:compensate")).collect();
+    assert_eq!(undone, expected);
+    replica.stop().await;
 }

@@ -152,7 +152,15 @@ fn definition(workflow: &str, kind: StepKind) -> Result<Definition> {
         timeout: None,
         on_failure: FailurePolicy::Stop,
         parameters: BTreeMap::new(),
-        steps: vec![Step { name: "only".parse()?, after: Vec::new(), when: None, timeout: None, kind }],
+        steps: vec![Step {
+            name: "only".parse()?,
+            after: Vec::new(),
+            when: None,
+            timeout: None,
+            kind,
+            gate: None,
+            compensate: None,
+        }],
         output: Some(json!("done")),
         keep_runs: 3,
     })

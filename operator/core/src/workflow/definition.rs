@@ -41,6 +41,9 @@ pub enum FailurePolicy {
     Stop,
     /// Steps that do not depend on the failed one go on.
     Continue,
+    /// No further step starts, what agents already work on is waited for, and then every step that was done and says how it is
+    /// undone is undone, in the reverse order in which they were done (a saga: Garcia-Molina and Salem, 1987).
+    Compensate,
 }
 
 /// One step.
@@ -60,6 +63,12 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// What the step does.
     pub kind: StepKind,
+    /// What its output must be like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// The task that undoes the step after it was done; only of a step that is one task, in a run that compensates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<Task>,
 }
 
 /// What a step does.
@@ -76,6 +85,30 @@ pub enum StepKind {
     Pipeline(Vec<Stage>),
     /// The same task to several agents, and a choice among their answers.
     Scatter(Box<ScatterStep>),
+}
+
+/// A condition on the output of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gate {
+    /// CEL condition that reads the output as `output`.
+    pub expression: String,
+    /// What to say when it does not hold; none means the expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What follows when it does not hold.
+    pub on_failure: GateFailure,
+}
+
+/// What follows when the gate of a step does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GateFailure {
+    /// The step fails.
+    Fail,
+    /// The attempt counts as failed and is repeated as far as the task's `retry` allows; the next one can read the verdict.
+    Retry,
+    /// The step succeeds and says so.
+    Continue,
 }
 
 /// One task for one agent.

@@ -83,6 +83,13 @@ pub enum RunEvent {
         /// The attempt.
         attempt: u32,
     },
+    /// The run is lost: no further step starts, and what was done is undone.
+    CompensationStarted {
+        /// How the run would have ended.
+        phase: FinalPhase,
+        /// Why, in a sentence.
+        message: String,
+    },
     /// The run ended; always the last entry.
     Finished {
         /// How.
@@ -97,8 +104,10 @@ pub enum RunEvent {
 pub enum FinalPhase {
     /// Every step ended well or was skipped by its condition.
     Succeeded,
-    /// A step failed, or the time ran out.
+    /// A step failed, or the time ran out. Of a run that compensates: something could not be undone.
     Failed,
+    /// A step failed, or the time ran out, and everything that was done is undone.
+    Compensated,
     /// Somebody asked for it.
     Cancelled,
     /// It is not known whether some agent finished its work.
@@ -126,6 +135,17 @@ pub enum Outcome {
         /// What is known.
         message: String,
     },
+}
+
+impl Outcome {
+    /// Whether the agent itself has said how the attempt ended; otherwise it may have done its work.
+    pub const fn is_agents_word(&self) -> bool {
+        match self {
+            Self::Succeeded { .. } => true,
+            Self::Failed { reason, .. } => matches!(reason, FailureReason::AgentError | FailureReason::Rejected),
+            Self::Unknown { .. } => false,
+        }
+    }
 }
 
 /// Kinds of failed attempts.

@@ -11,9 +11,11 @@
 //!
 //! When a run stops early (a failure under `Stop`, a cancel, its deadline), it finishes at once: tasks in flight are
 //! withdrawn from their queues, and results of those that an agent already works on are ignored. Waiting for them would
-//! let one hanging agent hold a run that is lost anyway.
+//! let one hanging agent hold a run that is lost anyway. A run that compensates waits for those that would have to be undone.
 
 mod apply;
+mod compensation;
+mod gate;
 mod next;
 mod plan;
 mod scatter;
@@ -115,6 +117,8 @@ pub enum RunPhase {
     Pending,
     /// Started.
     Running,
+    /// Lost: what was done is being undone.
+    Compensating,
     /// Ended.
     Ended(FinalPhase),
 }
@@ -136,6 +140,10 @@ pub enum StepPhase {
     Cancelled,
     /// It is not known how one of its tasks ended.
     OutcomeUnknown,
+    /// Was done and is being undone.
+    Compensating,
+    /// Was done and is undone.
+    Compensated,
 }
 
 impl StepPhase {
@@ -149,6 +157,8 @@ impl StepPhase {
             Self::Skipped => "Skipped",
             Self::Cancelled => "Cancelled",
             Self::OutcomeUnknown => "OutcomeUnknown",
+            Self::Compensating => "Compensating",
+            Self::Compensated => "Compensated",
         }
     }
 

@@ -31,7 +31,15 @@ pub(super) fn once(input: Value) -> Task {
 }
 
 pub(super) fn step(of: &str, after: &[&str], kind: StepKind) -> Step {
-    Step { name: name(of), after: after.iter().map(|a| name(a)).collect(), when: None, timeout: None, kind }
+    Step {
+        name: name(of),
+        after: after.iter().map(|a| name(a)).collect(),
+        when: None,
+        timeout: None,
+        kind,
+        gate: None,
+        compensate: None,
+    }
 }
 
 pub(super) fn task_step(of: &str, after: &[&str]) -> Step {

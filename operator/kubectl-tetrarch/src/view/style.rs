@@ -62,6 +62,8 @@ pub const fn phase_mark(phase: RunPhase) -> Mark {
     match phase {
         RunPhase::Pending => Mark { icon: '◷', tone: Tone::Faint },
         RunPhase::Running => Mark { icon: '●', tone: Tone::Busy },
+        RunPhase::Compensating => Mark { icon: '↶', tone: Tone::Busy },
+        RunPhase::Compensated => Mark { icon: '↶', tone: Tone::Warning },
         RunPhase::Succeeded => Mark { icon: '✔', tone: Tone::Good },
         RunPhase::Failed => Mark { icon: '✖', tone: Tone::Bad },
         RunPhase::Cancelled => Mark { icon: '⚠', tone: Tone::Warning },

@@ -97,6 +97,9 @@ pub fn workflow(
             if let Some(longest) = tasks(&step.kind).into_iter().map(|task| task.timeout).max() {
                 hold(format!("spec.steps[{index}].{}.timeout", place(&step.kind)), Limit::TaskTimeout, longest, bound);
             }
+            if let Some(task) = &step.compensate {
+                hold(format!("spec.steps[{index}].compensate.timeout"), Limit::TaskTimeout, task.timeout, bound);
+            }
         }
     }
     (limits, clamps)

@@ -44,6 +44,7 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
             on_failure: match spec.on_failure {
                 WrittenPolicy::Stop => FailurePolicy::Stop,
                 WrittenPolicy::Continue => FailurePolicy::Continue,
+                WrittenPolicy::Compensate => FailurePolicy::Compensate,
             },
             parameters,
             steps: steps?,

@@ -76,6 +76,13 @@ fn health(object: &Workflow, run: Option<&RunStatus>) -> Health {
             let progress = run.progress.as_deref().unwrap_or("0/0");
             Health::Reconciling(finding(Reason::RunActive, format!("is at {progress} steps")))
         }
+        RunPhase::Compensating => {
+            Health::Reconciling(finding(Reason::RunActive, "has failed and undoes what was done".to_owned()))
+        }
+        RunPhase::Compensated => Health::Stalled(finding(
+            Reason::RunCompensated,
+            "failed, and everything that was done is undone".to_owned(),
+        )),
         RunPhase::Succeeded | RunPhase::Skipped => Health::Ready(finding(Reason::RunSucceeded, "succeeded".to_owned())),
         RunPhase::Failed => Health::Stalled(finding(Reason::RunFailed, "failed".to_owned())),
         RunPhase::Cancelled => Health::Stalled(finding(Reason::RunCancelled, "was cancelled".to_owned())),
@@ -125,5 +132,7 @@ const fn phase(phase: Phase) -> RunPhase {
         Phase::Cancelled => RunPhase::Cancelled,
         Phase::Skipped => RunPhase::Skipped,
         Phase::OutcomeUnknown => RunPhase::OutcomeUnknown,
+        Phase::Compensating => RunPhase::Compensating,
+        Phase::Compensated => RunPhase::Compensated,
     }
 }

@@ -148,7 +148,9 @@ impl Driver {
         }
         slot.run.apply(entry, at);
         slot.refusal = None;
-        if let (RunPhase::Pending | RunPhase::Running, RunPhase::Ended(ended)) = (phase, slot.run.phase()) {
+        if let RunPhase::Ended(ended) = slot.run.phase()
+            && !matches!(phase, RunPhase::Ended(_))
+        {
             if is_live {
                 self.outputs.metrics.run_finished(slot.class(), ended);
                 tracing::info!(run = %id, phase = ?ended, reason = slot.run.message(), "run finished");

@@ -25,7 +25,7 @@ impl Driver {
             // Also without a change of ours: agents fall silent.
             let report = SupervisorReport {
                 version: VERSION,
-                active_runs: self.runs.unfinished().filter(|slot| slot.run.phase() == RunPhase::Running).count() as u64,
+                active_runs: self.runs.unfinished().filter(|slot| slot.run.phase() != RunPhase::Pending).count() as u64,
                 pools: self.queues.report(),
             };
             self.send(supervisor_key(&self.supervisor), &report);

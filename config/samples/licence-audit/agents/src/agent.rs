@@ -19,6 +19,9 @@ pub enum Error {
     /// The input has another shape.
     #[error("the input is not what this agent takes: {0}")]
     Input(serde_json::Error),
+    /// The task itself asks for a refusal.
+    #[error("{0}")]
+    Refused(String),
     /// The output cannot be written as JSON.
     #[error("the output cannot be written as JSON: {0}")]
     Output(serde_json::Error),
@@ -34,7 +37,7 @@ pub enum Agent {
     Report,
     /// Looks for copyleft.
     Copyleft,
-    /// Answers with its input.
+    /// Answers with its input, or refuses it for the reason that is given as `refuse`.
     Echo,
 }
 
@@ -76,7 +79,10 @@ impl Agent {
     /// Does one task. The same input always gives the same output.
     pub fn work(&self, input: Value) -> Result<Value, Error> {
         match self {
-            Self::Echo => Ok(input),
+            Self::Echo => match input.get("refuse").and_then(Value::as_str) {
+                Some(reason) => Err(Error::Refused(reason.to_owned())),
+                None => Ok(input),
+            },
             Self::Inventory(dataset) => {
                 let page: Page = if input.is_null() { Page::default() } else { parse(input)? };
                 let packages = dataset.packages.iter().skip(page.offset).take(page.limit.unwrap_or(usize::MAX));
@@ -123,6 +129,13 @@ mod tests {
     #[test]
     fn echo_answers_with_its_input() {
         assert_eq!(Agent::Echo.work(json!({"a": [1, null]})).unwrap(), json!({"a": [1, null]}));
+    }
+
+    #[test]
+    fn echo_refuses_when_it_is_told_to() {
+        let error = Agent::Echo.work(json!({"refuse": "no room"})).unwrap_err();
+        assert_eq!(error.to_string(), "no room");
+        assert!(Agent::Echo.work(json!({"refuse": null})).is_ok());
     }
 
     #[test]

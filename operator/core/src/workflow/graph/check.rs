@@ -8,7 +8,10 @@ use super::{MAX_PARTS, MAX_SIZE, MAX_STEPS, Placed, TARGETS, Violation, cycle, u
 use crate::{
     expression::{Expression, References, Template, Variable, Vocabulary},
     id::Name,
-    workflow::definition::{Branch, Definition, Gather, MapStep, Reduce, ScatterStep, Stage, Step, StepKind, Task},
+    workflow::definition::{
+        Branch, Definition, FailurePolicy, GateFailure, Gather, MapStep, Reduce, ScatterStep, Stage, Step, StepKind,
+        Task,
+    },
 };
 
 /// Variables that every expression may read.
@@ -35,6 +38,11 @@ impl<'d> Checker<'d> {
         }
         self.check_names("spec.steps", definition.steps.iter().map(|step| &step.name));
         self.check_order();
+        let is_undone = definition.steps.iter().any(|step| step.compensate.is_some());
+        if definition.on_failure == FailurePolicy::Compensate && !is_undone {
+            let remedy = "write compensate in the steps that have to be undone, or onFailure: Stop";
+            self.add("spec.onFailure", "no step says how it is undone", remedy);
+        }
         if definition.timeout.is_some_and(|timeout| timeout.is_zero()) {
             self.add("spec.timeout", "a run needs time", "write a duration above 0s");
         }
@@ -137,16 +145,68 @@ impl<'d> Checker<'d> {
             self.add(format!("{field}.timeout"), "a step needs time", "write a duration above 0s");
         }
         let placed = match &step.kind {
-            StepKind::Task(task) => vec![Placed { field: format!("{field}.task"), task, reads: &[] }],
+            StepKind::Task(task) => {
+                let is_repeated = step.gate.as_ref().is_some_and(|gate| gate.on_failure == GateFailure::Retry);
+                let reads: &[Variable] = if is_repeated { &[Variable::Verdict] } else { &[] };
+                vec![Placed { field: format!("{field}.task"), task, reads }]
+            }
             StepKind::Map(map) => self.check_map(&format!("{field}.map"), map, &upstream),
             StepKind::Parallel(branches) => self.check_branches(&format!("{field}.parallel.branches"), branches),
             StepKind::Pipeline(stages) => self.check_stages(&format!("{field}.pipeline.stages"), stages),
             StepKind::Scatter(scatter) => self.check_scatter(&format!("{field}.scatter"), scatter, &upstream),
         };
+        self.check_gate(&field, step, &upstream);
+        self.check_compensation(index, step, &upstream);
         for placed in placed {
             self.check_template(&format!("{}.input", placed.field), &placed.task.input, placed.reads, &upstream);
             self.check_task(&placed.field, placed.task);
         }
+    }
+
+    fn check_gate(&mut self, field: &str, step: &Step, upstream: &BTreeSet<usize>) {
+        let Some(gate) = &step.gate else { return };
+        match Expression::compile(&gate.expression, Vocabulary::Workflow) {
+            Ok(expression) => {
+                let field = format!("{field}.gate.expression");
+                self.check_references(&field, expression.references(), &[Variable::Output], upstream);
+            }
+            Err(error) => {
+                self.add(format!("{field}.gate.expression"), error.to_string(), "write a CEL condition without ${}");
+            }
+        }
+        match &step.kind {
+            _ if gate.on_failure != GateFailure::Retry => {}
+            StepKind::Task(task) if task.retry.limit > 0 => {}
+            StepKind::Task(_) => {
+                let remedy = "write a limit of 1 or more, or gate.onFailure: Fail";
+                self.add(format!("{field}.task.retry.limit"), "the gate retries what must not be repeated", remedy);
+            }
+            _ => {
+                let remedy = "write Fail or Continue, or judge a step of kind task";
+                self.add(
+                    format!("{field}.gate.onFailure"),
+                    "only one task can be repeated because of its output",
+                    remedy,
+                );
+            }
+        }
+    }
+
+    fn check_compensation(&mut self, index: usize, step: &Step, upstream: &BTreeSet<usize>) {
+        let Some(task) = &step.compensate else { return };
+        let field = format!("spec.steps[{index}].compensate");
+        if self.definition.on_failure != FailurePolicy::Compensate {
+            self.add(&field, "nothing ever calls it", "write spec.onFailure: Compensate, or remove it");
+        }
+        if !matches!(step.kind, StepKind::Task(_)) {
+            let remedy = "split the step into tasks that can be undone one by one, or remove it";
+            self.add(&field, "it undoes one task, and this step is none", remedy);
+        }
+        // It runs when its own step has ended.
+        let mut readable = upstream.clone();
+        readable.insert(index);
+        self.check_template(&format!("{field}.input"), &task.input, &[], &readable);
+        self.check_task(&field, task);
     }
 
     fn check_map<'t>(&mut self, field: &str, map: &'t MapStep, upstream: &BTreeSet<usize>) -> Vec<Placed<'t>> {
@@ -264,7 +324,8 @@ impl<'d> Checker<'d> {
                 let place = match variable {
                     Variable::Item => "the task of a map",
                     Variable::Index => "the task of a map or a scatter",
-                    Variable::Output => "the gathering of a scatter",
+                    Variable::Output => "the gathering of a scatter and the gate of a step",
+                    Variable::Verdict => "the task of a step whose gate retries",
                     Variable::Previous => "the stages of a pipeline or a branch",
                     _ => "the reducing task of a map",
                 };

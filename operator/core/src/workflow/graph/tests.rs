@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workflow::{
-    definition::{Gather, Late, Reduce, Step, StepKind},
+    definition::{FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, Step, StepKind},
     samples::{branch, definition, map, map_step, once, scatter, stage, step, task_step},
 };
 
@@ -227,4 +227,76 @@ proptest! {
         }
         prop_assert_eq!(validate(&definition(steps.clone())).is_empty(), ordered.len() == steps.len());
     }
+}
+
+fn undone(mut step: Step, input: Value) -> Step {
+    step.compensate = Some(once(input));
+    step
+}
+
+#[rstest]
+#[case::never_called(
+    FailurePolicy::Stop,
+    vec![undone(task_step("a", &[]), json!(1))],
+    "spec.steps[0].compensate: nothing ever calls it: write spec.onFailure: Compensate, or remove it"
+)]
+#[case::nothing_to_call(
+    FailurePolicy::Compensate,
+    vec![task_step("a", &[])],
+    "spec.onFailure: no step says how it is undone: write compensate in the steps that have to be undone, or onFailure: Stop"
+)]
+#[case::undoes_many_tasks(
+    FailurePolicy::Compensate,
+    vec![undone(map_step("a", &[], map(json!([1]), Reduce::Collect)), json!(1))],
+    "spec.steps[0].compensate: it undoes one task, and this step is none: split the step into tasks that can be undone one by one, or remove it"
+)]
+#[case::reads_what_may_not_have_run(
+    FailurePolicy::Compensate,
+    vec![undone(task_step("a", &[]), json!("${steps.b.output}")), task_step("b", &["a"])],
+    "spec.steps[0].compensate.input: it reads the output of step \"b\" without waiting for it"
+)]
+fn a_compensation_that_cannot_work_is_refused(
+    #[case] policy: FailurePolicy,
+    #[case] steps: Vec<Step>,
+    #[case] expected: &str,
+) {
+    let mut written = definition(steps);
+    written.on_failure = policy;
+    let told: Vec<String> = validate(&written).iter().map(ToString::to_string).collect();
+    assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+}
+
+#[test]
+fn a_compensation_may_read_its_own_step() {
+    let mut written = definition(vec![undone(task_step("a", &[]), json!("${steps.a.output}"))]);
+    written.on_failure = FailurePolicy::Compensate;
+    assert_eq!(validate(&written), []);
+}
+
+fn gate(mut step: Step, expression: &str, on_failure: GateFailure) -> Step {
+    step.gate = Some(Gate { expression: expression.to_owned(), message: None, on_failure });
+    step
+}
+
+#[rstest]
+#[case::no_condition(gate(task_step("a", &[]), "1 +", GateFailure::Fail), "spec.steps[0].gate.expression: invalid CEL")]
+#[case::reads_what_has_no_value(
+    gate(task_step("a", &[]), "item > 1", GateFailure::Fail),
+    "spec.steps[0].gate.expression: \"item\" has a value only in the task of a map: write one of params, steps, run, output"
+)]
+#[case::repeats_what_must_not_be_repeated(
+    gate(task_step("a", &[]), "output > 1", GateFailure::Retry),
+    "spec.steps[0].task.retry.limit: the gate retries what must not be repeated: write a limit of 1 or more, or gate.onFailure: Fail"
+)]
+#[case::repeats_many_tasks(
+    gate(map_step("a", &[], map(json!([1]), Reduce::Collect)), "output > 1", GateFailure::Retry),
+    "spec.steps[0].gate.onFailure: only one task can be repeated because of its output: write Fail or Continue, or judge a step of kind task"
+)]
+#[case::a_verdict_without_a_gate(
+    with_input("a", &[], json!("${verdict}")),
+    "spec.steps[0].task.input: \"verdict\" has a value only in the task of a step whose gate retries"
+)]
+fn a_gate_that_cannot_work_is_refused(#[case] step: Step, #[case] expected: &str) {
+    let told = told(vec![step]);
+    assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
 }

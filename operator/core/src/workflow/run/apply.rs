@@ -9,12 +9,15 @@ use super::{
     StepPhase,
     next::Memo,
     plan::Plan,
-    state::{Decision, Finish, State, Status, TaskKey},
+    state::{Decision, Finish, Part, State, Status, TaskKey},
     step::Fold,
 };
 use crate::{
     id::{Name, TaskPath},
-    workflow::journal::{Entry, Outcome, RunEvent},
+    workflow::{
+        definition::Retry,
+        journal::{Entry, Outcome, RunEvent},
+    },
 };
 
 /// Folds an entry.
@@ -26,6 +29,7 @@ pub(super) fn apply(plan: &Plan, state: &mut State, memo: &mut Memo, entry: &Ent
         Entry::Result { path, attempt, outcome } => fold.result(path, *attempt, outcome),
     };
     fold.open_ready_steps();
+    fold.go_on_with_compensation();
     if !is_news {
         state.ignored += 1;
     }
@@ -60,6 +64,7 @@ impl Fold<'_> {
                 }
                 self.state.cancelled = Some(cause.clone());
             }
+            RunEvent::CompensationStarted { phase, message } => return self.start_compensation(*phase, message),
             RunEvent::Withdrawn { path, attempt } => return self.withdrawn(path, *attempt),
             RunEvent::Finished { phase, message } => {
                 self.state.finished = Some(Finish { phase: *phase, message: message.clone(), at: self.at });
@@ -70,6 +75,14 @@ impl Fold<'_> {
 
     fn end_on_event(&mut self, step: &Name, phase: StepPhase, reason: &str, fits: fn(StepPhase) -> bool) -> bool {
         match self.plan.step(step.as_str()) {
+            Some(step) if self.is_still_worked_on(step) && phase == StepPhase::Failed => {
+                let is_news = !self.state.failed.contains(&step);
+                if is_news {
+                    self.state.failed.push(step);
+                    self.state.steps[step].message = Some(reason.to_owned());
+                }
+                is_news
+            }
             Some(step) if self.state.started_at.is_some() && fits(self.state.steps[step].phase) => {
                 self.end_step(step, phase, Some(reason.to_owned()), Value::Null);
                 true
@@ -80,7 +93,9 @@ impl Fold<'_> {
 
     fn dispatched(&mut self, path: &TaskPath, attempt: u32, pool: &Name) -> bool {
         let Some(key) = self.plan.key(path) else { return false };
-        let is_running = self.state.finished.is_none() && self.state.steps[key.step].phase == StepPhase::Running;
+        self.expect_late_dispatch(key, attempt);
+        let is_running = self.state.finished.is_none()
+            && (key.part == Part::Compensate || self.state.steps[key.step].phase == StepPhase::Running);
         let is_next = |task: &super::state::TaskState| {
             matches!(task.status, Status::Due(_))
                 && (attempt == task.attempt.saturating_add(1) || flaw::ignores_duplicates())
@@ -120,7 +135,11 @@ impl Fold<'_> {
     fn withdrawn(&mut self, path: &TaskPath, attempt: u32) -> bool {
         let Some(key) = self.in_flight(path, attempt) else { return false };
         self.state.in_flight.remove(&key);
-        self.open_task(key);
+        if self.is_lost(key) {
+            self.end_step(key.step, StepPhase::Cancelled, None, Value::Null);
+        } else {
+            self.open_task(key);
+        }
         true
     }
 
@@ -130,21 +149,28 @@ impl Fold<'_> {
             return false;
         };
         self.state.in_flight.remove(&key);
+        if key.part == Part::Only && !outcome.is_agents_word() {
+            self.state.steps[key.step].is_doubtful = true;
+        }
         match outcome {
-            Outcome::Succeeded { output } => self.task_succeeded(key, output),
-            Outcome::Failed { reason, message } => {
-                let retry = definition.retry;
-                let Some(task) = self.state.task_mut(key) else { return false };
-                task.failures += 1;
-                if reason.is_retryable() && task.failures <= retry.limit {
-                    let not_before = self.at.checked_add(retry.delay(task.failures)).unwrap_or(Timestamp::MAX);
-                    task.status = Status::Due(Some(not_before));
-                    self.memo.retry_at(not_before, key);
-                } else {
-                    let attempts =
-                        if task.attempt == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempt) };
-                    self.task_failed(key, format!("task {path} failed after {attempts}: {reason:?}: {message}"));
+            Outcome::Succeeded { output } => match self.verdict_that_retries(key, output) {
+                None => self.task_succeeded(key, output),
+                Some(verdict) => {
+                    // It was done all the same.
+                    self.state.steps[key.step].is_doubtful = true;
+                    if let Some(task) = self.state.task_mut(key) {
+                        task.verdict = Some(verdict.clone());
+                    }
+                    self.attempt_failed(key, definition.retry, true, &verdict);
                 }
+            },
+            Outcome::Failed { reason, message } => {
+                let why = format!("{reason:?}: {message}");
+                self.attempt_failed(key, definition.retry, reason.is_retryable(), &why);
+            }
+            Outcome::Unknown { message } if key.part == Part::Compensate => {
+                let message = format!("it is not known whether its compensation, attempt {attempt}, worked: {message}");
+                self.not_compensated(key.step, message, true);
             }
             Outcome::Unknown { message } => {
                 self.state.steps[key.step].failed += 1;
@@ -153,6 +179,22 @@ impl Fold<'_> {
             }
         }
         true
+    }
+
+    /// Repeats the task, or ends it when it may not be repeated any more.
+    fn attempt_failed(&mut self, key: TaskKey, retry: Retry, may_be_repeated: bool, why: &str) {
+        let (is_lost, path) = (self.is_lost(key), self.plan.path(key));
+        let Some(task) = self.state.task_mut(key) else { return };
+        task.failures += 1;
+        if may_be_repeated && task.failures <= retry.limit && !is_lost {
+            let not_before = self.at.checked_add(retry.delay(task.failures)).unwrap_or(Timestamp::MAX);
+            task.status = Status::Due(Some(not_before));
+            self.memo.retry_at(not_before, key);
+        } else {
+            let attempts =
+                if task.attempt == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempt) };
+            self.task_failed(key, format!("task {path} failed after {attempts}: {why}"));
+        }
     }
 
     /// Notes what has to be written down about a step.
@@ -171,22 +213,37 @@ pub(super) mod flaw {
     mod switched {
         use std::cell::Cell;
 
-        thread_local! {
-            static DUPLICATES: Cell<bool> = const { Cell::new(false) };
-            static DEPENDENCIES: Cell<bool> = const { Cell::new(false) };
+        /// A way in which an engine can be broken.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in super::super::super) enum Flaw {
+            Duplicates,
+            Dependencies,
+            OrderOfCompensation,
+            LateWork,
         }
 
-        pub(in super::super::super) fn switch(duplicates: bool, dependencies: bool) {
-            DUPLICATES.set(duplicates);
-            DEPENDENCIES.set(dependencies);
+        thread_local! {
+            static FLAW: Cell<Option<Flaw>> = const { Cell::new(None) };
+        }
+
+        pub(in super::super::super) fn switch(flaw: Option<Flaw>) {
+            FLAW.set(flaw);
         }
 
         pub(in super::super::super) fn ignores_duplicates() -> bool {
-            DUPLICATES.get()
+            FLAW.get() == Some(Flaw::Duplicates)
         }
 
         pub(in super::super::super) fn ignores_dependencies() -> bool {
-            DEPENDENCIES.get()
+            FLAW.get() == Some(Flaw::Dependencies)
+        }
+
+        pub(in super::super::super) fn compensates_forwards() -> bool {
+            FLAW.get() == Some(Flaw::OrderOfCompensation)
+        }
+
+        pub(in super::super::super) fn forgets_late_work() -> bool {
+            FLAW.get() == Some(Flaw::LateWork)
         }
     }
 
@@ -197,6 +254,16 @@ pub(super) mod flaw {
 
     #[cfg(not(test))]
     pub(in super::super) const fn ignores_dependencies() -> bool {
+        false
+    }
+
+    #[cfg(not(test))]
+    pub(in super::super) const fn compensates_forwards() -> bool {
+        false
+    }
+
+    #[cfg(not(test))]
+    pub(in super::super) const fn forgets_late_work() -> bool {
         false
     }
 }

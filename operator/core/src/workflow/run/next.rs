@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Action, StepPhase,
+    Action, StepPhase, compensation,
     plan::Plan,
     state::{Body, Decision, Part, State, Status, TaskKey, TaskState},
     summary,
@@ -57,6 +57,11 @@ impl Memo {
         self.withdrawals.push((path, attempt, pool));
     }
 
+    /// The end that was handed out is not the end: the run undoes what was done.
+    pub(super) fn begin_anew(&mut self) {
+        self.is_finishing = false;
+    }
+
     /// The notes that a run without any handed out actions would have.
     pub(super) fn rebuilt(plan: &Plan, state: &State, before: Self) -> Self {
         let mut memo = Self { withdrawals: before.withdrawals, ..Self::default() };
@@ -77,6 +82,11 @@ impl Memo {
                     _ => {}
                 }
             }
+        }
+        match compensation::due(state) {
+            Some((key, None)) => memo.fresh.push(key),
+            Some((key, Some(at))) => memo.retry_at(at, key),
+            None => {}
         }
         memo
     }
@@ -111,6 +121,11 @@ pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp) 
     }
     if let Some((phase, message)) = end(plan, state, now) {
         memo.is_finishing = true;
+        let is_lost = phase != FinalPhase::Succeeded && state.compensation.is_none();
+        if is_lost && state.has_to_be_undone(plan) {
+            actions.push(Action::Append(RunEvent::CompensationStarted { phase, message }));
+            return actions;
+        }
         actions.extend(state.in_flight.iter().filter_map(|key| withdrawal(plan, state, *key)));
         actions.push(Action::Append(RunEvent::Finished { phase, message }));
         return actions;
@@ -119,10 +134,12 @@ pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp) 
         return actions;
     }
     fire_timers(plan, state, memo, now, &mut actions);
-    write_decisions(plan, state, memo, &mut actions);
+    if state.compensation.is_none() {
+        write_decisions(plan, state, memo, &mut actions);
+    }
     dispatch(plan, state, memo, &mut actions);
     let timer = memo.timers.first().map(|(at, _)| *at);
-    actions.extend(timer.into_iter().chain(state.deadline).min().map(Action::WakeAt));
+    actions.extend(timer.into_iter().chain(state.end_of_time()).min().map(Action::WakeAt));
     actions
 }
 
@@ -132,6 +149,9 @@ fn end(plan: &Plan, state: &State, now: Timestamp) -> Option<(FinalPhase, String
         let is_unknown = state.failed.iter().any(|step| state.steps[*step].phase == StepPhase::OutcomeUnknown);
         Some((if is_unknown { FinalPhase::OutcomeUnknown } else { FinalPhase::Failed }, message))
     };
+    if state.compensation.is_some() {
+        return state.end_of_compensation(plan, now);
+    }
     if let Some(defect) = &plan.defect {
         return failed(format!("the run cannot start: {defect}"));
     }
@@ -177,7 +197,10 @@ fn fire_timers(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, acti
     while let Some(&(at, timer)) = memo.timers.first() {
         let is_valid = match timer {
             Timer::Retry(key) => state.task(key).is_some_and(|task| task.status == Status::Due(Some(at))),
-            Timer::StepTimeout(step) => state.steps[step].phase == StepPhase::Running && !memo.failing.contains(&step),
+            Timer::StepTimeout(step) => {
+                let is_told = memo.failing.contains(&step) || state.failed.contains(&step);
+                state.steps[step].phase == StepPhase::Running && !is_told
+            }
         };
         if is_valid && at > now {
             break;
@@ -215,7 +238,7 @@ fn write_decisions(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Ve
 
 fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Vec<Action>) {
     for key in std::mem::take(&mut memo.fresh) {
-        if memo.failing.contains(&key.step) {
+        if memo.failing.contains(&key.step) && key.part != Part::Compensate {
             continue;
         }
         let Some((task, TaskState { status: Status::Due(_), attempt, .. })) = plan.task(key).zip(state.task(key))
@@ -224,6 +247,8 @@ fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Vec<Actio
         };
         let input = match input(plan, state, key) {
             Ok(input) => input,
+            // Such a compensation was given up when it was folded.
+            Err(_) if key.part == Part::Compensate => continue,
             Err(error) => {
                 fail_step(plan, memo, key.step, format!("input of task {}: {error}", plan.path(key)), actions);
                 continue;
@@ -232,9 +257,10 @@ fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Vec<Actio
         let step = &plan.definition.steps[key.step];
         let end_of_step = step
             .timeout
+            .filter(|_| key.part != Part::Compensate)
             .zip(state.steps[key.step].started_at)
             .and_then(|(timeout, started)| started.checked_add(timeout).ok());
-        let deadline = end_of_step.into_iter().chain(state.deadline).min().unwrap_or(Timestamp::MAX);
+        let deadline = end_of_step.into_iter().chain(state.end_of_time()).min().unwrap_or(Timestamp::MAX);
         actions.push(Action::Dispatch {
             path: plan.path(key),
             attempt: attempt.saturating_add(1),
@@ -255,6 +281,9 @@ fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
                 .with(Variable::Item, Cow::Borrowed(&map.items[index]))
                 .with(Variable::Index, Cow::Owned(Value::from(index)));
         }
+        (Body::Task(task), Part::Only) => {
+            scope = scope.with(Variable::Verdict, Cow::Owned(Value::from(task.verdict.as_deref().unwrap_or_default())));
+        }
         (Body::Scatter(_), Part::Item(target)) => {
             scope = scope.with(Variable::Index, Cow::Owned(Value::from(target)));
         }
@@ -272,8 +301,13 @@ fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
 }
 
 impl State {
+    /// When the run has to end at the latest.
+    fn end_of_time(&self) -> Option<Timestamp> {
+        self.compensation.as_ref().map(|compensation| compensation.deadline).or(self.deadline)
+    }
+
     /// Whether a failure keeps further steps from starting.
     pub(super) fn is_stopping(&self, plan: &Plan) -> bool {
-        !self.failed.is_empty() && plan.definition.on_failure == FailurePolicy::Stop
+        !self.failed.is_empty() && plan.definition.on_failure != FailurePolicy::Continue
     }
 }

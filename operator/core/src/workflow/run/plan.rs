@@ -9,7 +9,7 @@ use crate::{
     expression::{Expression, Template, Vocabulary},
     id::{Name, RunId, TaskPath},
     workflow::{
-        definition::{Definition, MapStep, Reduce, ScatterStep, Stage, StepKind, Task},
+        definition::{Definition, FailurePolicy, MapStep, Reduce, ScatterStep, Stage, StepKind, Task},
         graph,
     },
 };
@@ -34,6 +34,9 @@ pub(super) struct StepPlan {
     pub(super) dependents: Vec<usize>,
     pub(super) when: Option<Expression>,
     pub(super) body: BodyPlan,
+    pub(super) gate: Option<Expression>,
+    /// Input of the task that undoes the step.
+    compensate: Option<Template>,
 }
 
 /// The templates of a map.
@@ -106,7 +109,15 @@ impl Plan {
                 Some(when) => Some(expression(when)?),
                 None => None,
             };
-            steps.push(StepPlan { dependents: Vec::new(), when, body });
+            let compensate = match &step.compensate {
+                Some(task) => Some(template(&task.input)?),
+                None => None,
+            };
+            let gate = match &step.gate {
+                Some(gate) => Some(expression(&gate.expression)?),
+                None => None,
+            };
+            steps.push(StepPlan { dependents: Vec::new(), when, body, gate, compensate });
         }
         for (index, step) in self.definition.steps.iter().enumerate() {
             for before in &step.after {
@@ -139,6 +150,11 @@ impl Plan {
         }
     }
 
+    /// Whether the step says how it is undone, in a run that undoes.
+    pub(super) fn is_compensable(&self, step: usize) -> bool {
+        self.definition.on_failure == FailurePolicy::Compensate && self.definition.steps[step].compensate.is_some()
+    }
+
     /// The stages of a branch, or of the pipeline, which counts as one chain.
     fn stages(&self, step: usize, chain: usize) -> Option<&[Stage]> {
         match &self.definition.steps.get(step)?.kind {
@@ -150,6 +166,9 @@ impl Plan {
 
     /// The definition of a task.
     pub(super) fn task(&self, key: TaskKey) -> Option<&Task> {
+        if key.part == Part::Compensate {
+            return self.definition.steps.get(key.step)?.compensate.as_ref();
+        }
         match (&self.definition.steps.get(key.step)?.kind, key.part) {
             (StepKind::Task(task), Part::Only) => Some(task),
             (StepKind::Map(map), Part::Item(_)) => Some(&map.task),
@@ -165,6 +184,9 @@ impl Plan {
 
     /// The template of a task's input.
     pub(super) fn input(&self, key: TaskKey) -> Option<&Template> {
+        if key.part == Part::Compensate {
+            return self.steps.get(key.step)?.compensate.as_ref();
+        }
         match (&self.steps.get(key.step)?.body, key.part) {
             (BodyPlan::Task(input), Part::Only) => Some(input),
             (BodyPlan::Map(map), Part::Item(_)) => Some(&map.task),
@@ -178,13 +200,14 @@ impl Plan {
     /// The path of a task; the inverse of [`Plan::key`].
     ///
     /// No two tasks of a run share one: the first part is the step's name, which is unique and holds no colon, and within
-    /// a step the parts that follow are either all indices and `reduce`, or unique names.
+    /// a step the parts that follow are either all indices and `reduce`, or unique names, or `compensate` alone.
     pub(super) fn path(&self, key: TaskKey) -> TaskPath {
         let step = self.name(key.step);
         match key.part {
             Part::Only => TaskPath::of_step(step),
             Part::Item(index) => TaskPath::of_item(step, index),
             Part::Reduce => TaskPath::of_reduce(step),
+            Part::Compensate => TaskPath::of_compensation(step),
             Part::Stage { chain, stage } => match &self.definition.steps[key.step].kind {
                 StepKind::Parallel(branches) => {
                     TaskPath::of_branch(step, &branches[chain].name, &branches[chain].stages[stage].name)
@@ -203,6 +226,7 @@ impl Plan {
         let position = |stages: &[Stage], name: &str| stages.iter().position(|stage| stage.name.as_str() == name);
         let part = match (&self.definition.steps[step].kind, rest.as_slice()) {
             (StepKind::Task(_), []) => Part::Only,
+            (StepKind::Task(_), ["compensate"]) => Part::Compensate,
             (StepKind::Map(_), ["reduce"]) => Part::Reduce,
             (StepKind::Map(_) | StepKind::Scatter(_), [index]) => {
                 Part::Item(index.parse().ok().filter(|parsed: &usize| parsed.to_string() == *index)?)

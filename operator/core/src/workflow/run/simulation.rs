@@ -12,7 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proptest::prelude::*;
 
 use self::world::{Random, World};
-use super::{Run, apply::flaw};
+use super::{
+    Run,
+    apply::flaw::{self, Flaw},
+};
 use crate::workflow::graph;
 
 /// Random choices of a simulation before it is brought to its end.
@@ -72,27 +75,53 @@ proptest! {
     }
 }
 
-/// Counts the seeds on which a deliberately broken engine is caught.
-fn caught(duplicates: bool, dependencies: bool) -> usize {
-    flaw::switch(duplicates, dependencies);
-    let caught = (0..60).filter(|seed| !matches!(catch_unwind(AssertUnwindSafe(|| checked(*seed))), Ok(Ok(_)))).count();
-    flaw::switch(false, false);
+/// The seeds on which an engine, broken or not, is caught, with what was found.
+fn caught(flaw: Option<Flaw>, seeds: impl Iterator<Item = u64>) -> Vec<(u64, String)> {
+    flaw::switch(flaw);
+    let judge = |seed| match catch_unwind(AssertUnwindSafe(|| checked(seed))) {
+        Ok(Ok(_)) => None,
+        Ok(Err(found)) => Some((seed, found)),
+        Err(_) => Some((seed, "it panicked".to_owned())),
+    };
+    let caught = seeds.filter_map(judge).collect();
+    flaw::switch(None);
     caught
+}
+
+/// Seeds of runs that have several steps to undo.
+fn sagas() -> impl Iterator<Item = u64> {
+    let is_saga = |seed: &u64| {
+        let steps = World::new(&mut Random::new(*seed)).definition.steps;
+        steps.iter().filter(|step| step.compensate.is_some()).count() > 2
+    };
+    (0..).filter(is_saga).take(100)
 }
 
 #[test]
 fn the_checks_pass_a_good_engine() {
-    assert_eq!(caught(false, false), 0);
+    assert_eq!(caught(None, (0..60).chain(sagas())), []);
 }
 
 #[test]
 fn the_checks_find_an_engine_that_counts_duplicates() {
-    let caught = caught(true, false);
-    assert!(caught > 5, "{caught}");
+    let caught = caught(Some(Flaw::Duplicates), 0..60);
+    assert!(caught.len() > 5, "{caught:?}");
 }
 
 #[test]
 fn the_checks_find_an_engine_that_does_not_wait_for_dependencies() {
-    let caught = caught(false, true);
-    assert!(caught > 5, "{caught}");
+    let caught = caught(Some(Flaw::Dependencies), 0..60);
+    assert!(caught.len() > 5, "{caught:?}");
+}
+
+#[test]
+fn the_checks_find_an_engine_that_undoes_in_the_wrong_order() {
+    let caught = caught(Some(Flaw::OrderOfCompensation), sagas());
+    assert!(caught.len() > 5, "{caught:?}");
+}
+
+#[test]
+fn the_checks_find_an_engine_that_forgets_what_agents_still_do() {
+    let caught = caught(Some(Flaw::LateWork), sagas());
+    assert!(caught.len() > 1, "{caught:?}");
 }

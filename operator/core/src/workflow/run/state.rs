@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{StepPhase, plan::Plan};
+use super::{StepPhase, compensation::Compensation, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
@@ -30,6 +30,8 @@ pub(super) enum Part {
     Reduce,
     /// A stage of a branch or of a pipeline.
     Stage { chain: usize, stage: usize },
+    /// The one that undoes the step.
+    Compensate,
 }
 
 /// The state of a run.
@@ -44,6 +46,9 @@ pub(super) struct State {
     /// Who asked to cancel.
     pub(super) cancelled: Option<String>,
     pub(super) finished: Option<Finish>,
+    /// Steps that were done and can be undone, in the order in which they were done.
+    pub(super) done: Vec<usize>,
+    pub(super) compensation: Option<Compensation>,
     pub(super) steps: Vec<StepState>,
     /// Steps that have ended.
     pub(super) ended: usize,
@@ -73,6 +78,8 @@ pub(super) struct StepState {
     pub(super) blocked_by: Option<usize>,
     /// What the engine found out about the step and the journal does not show yet.
     pub(super) decision: Option<Decision>,
+    /// An attempt of its only task ended without the agent's own word: it may have been done.
+    pub(super) is_doubtful: bool,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) tasks: u64,
@@ -145,6 +152,8 @@ pub(super) struct TaskState {
     pub(super) attempt: u32,
     /// Failed attempts.
     pub(super) failures: u32,
+    /// What the step's gate said of the attempt before.
+    pub(super) verdict: Option<String>,
 }
 
 /// Where a task stands.
@@ -163,8 +172,8 @@ pub(super) enum Status {
 }
 
 impl TaskState {
-    pub(super) const CLOSED: Self = Self { status: Status::Closed, attempt: 0, failures: 0 };
-    pub(super) const DUE: Self = Self { status: Status::Due(None), attempt: 0, failures: 0 };
+    pub(super) const CLOSED: Self = Self { status: Status::Closed, attempt: 0, failures: 0, verdict: None };
+    pub(super) const DUE: Self = Self { status: Status::Due(None), attempt: 0, failures: 0, verdict: None };
 }
 
 impl State {
@@ -180,6 +189,7 @@ impl State {
             waits_for: step.after.len(),
             blocked_by: None,
             decision: None,
+            is_doubtful: false,
             started_at: None,
             ended_at: None,
             tasks: 0,
@@ -197,6 +207,8 @@ impl State {
             deadline: None,
             cancelled: None,
             finished: None,
+            done: Vec::new(),
+            compensation: None,
             steps: steps.collect(),
             ended: 0,
             failed: Vec::new(),
@@ -206,6 +218,10 @@ impl State {
     }
 
     pub(super) fn task(&self, key: TaskKey) -> Option<&TaskState> {
+        if key.part == Part::Compensate {
+            let current = self.compensation.as_ref()?.current.as_ref();
+            return current.filter(|(step, _)| *step == key.step).map(|(_, task)| task);
+        }
         match (&self.steps.get(key.step)?.body, key.part) {
             (Body::Task(task), Part::Only) => Some(task),
             (Body::Map(map), Part::Item(index)) => map.tasks.get(index),
@@ -219,6 +235,10 @@ impl State {
     }
 
     pub(super) fn task_mut(&mut self, key: TaskKey) -> Option<&mut TaskState> {
+        if key.part == Part::Compensate {
+            let current = self.compensation.as_mut()?.current.as_mut();
+            return current.filter(|(step, _)| *step == key.step).map(|(_, task)| task);
+        }
         match (&mut self.steps.get_mut(key.step)?.body, key.part) {
             (Body::Task(task), Part::Only) => Some(task),
             (Body::Map(map), Part::Item(index)) => map.tasks.get_mut(index),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     expression::{Expression, Template},
     workflow::{
-        definition::{MapStep, Reduce, StepKind},
+        definition::{GateFailure, MapStep, Reduce, StepKind},
         reduce,
     },
 };
@@ -36,6 +36,7 @@ impl Fold<'_> {
         while let Some(step) = self.ready.pop_front() {
             let is_open = self.state.steps[step].phase == StepPhase::Pending
                 && self.state.finished.is_none()
+                && self.state.compensation.is_none()
                 && !self.state.is_stopping(self.plan);
             if is_open {
                 self.open_step(step);
@@ -123,6 +124,9 @@ impl Fold<'_> {
     }
 
     pub(super) fn task_succeeded(&mut self, key: TaskKey, output: &Value) {
+        if key.part == Part::Compensate {
+            return self.compensated(key.step);
+        }
         if let (Part::Item(target), Body::Scatter(_)) = (key.part, &self.state.steps[key.step].body) {
             return self.target_answered(key.step, target, output);
         }
@@ -136,10 +140,14 @@ impl Fold<'_> {
                 self.close_item(key.step);
             }
             Part::Stage { chain, stage } => self.end_stage(key.step, chain, stage, output),
+            Part::Compensate => {}
         }
     }
 
     pub(super) fn task_failed(&mut self, key: TaskKey, message: String) {
+        if key.part == Part::Compensate {
+            return self.not_compensated(key.step, message, false);
+        }
         let step = &mut self.state.steps[key.step];
         step.failed += 1;
         if let (Part::Item(target), Body::Scatter(_)) = (key.part, &step.body) {
@@ -235,13 +243,27 @@ impl Fold<'_> {
 
     pub(super) fn succeed(&mut self, step: usize, output: Value) {
         // A message of a tolerated failure stays readable.
-        let message = self.state.steps[step].message.take();
+        let mut message = self.state.steps[step].message.take();
+        match self.verdict(step, &output) {
+            None => {}
+            Some((GateFailure::Continue, verdict)) => message = Some(verdict),
+            Some((GateFailure::Fail | GateFailure::Retry, verdict)) => {
+                // It was done all the same.
+                self.state.steps[step].is_doubtful = true;
+                return self.end_step(step, StepPhase::Failed, Some(verdict), output);
+            }
+        }
         self.end_step(step, StepPhase::Succeeded, message, output);
     }
 
     pub(super) fn end_step(&mut self, step: usize, phase: StepPhase, message: Option<String>, output: Value) {
+        let was_in_flight = self.state.in_flight.contains(&TaskKey { step, part: Part::Only });
         self.withdraw_tasks(step);
         let state = &mut self.state.steps[step];
+        let may_be_done = phase == StepPhase::Succeeded || state.is_doubtful || was_in_flight;
+        if may_be_done && self.plan.is_compensable(step) {
+            self.state.done.push(step);
+        }
         state.phase = phase;
         state.message = message;
         state.decision = None;
@@ -257,7 +279,7 @@ impl Fold<'_> {
             _ => false,
         };
         self.state.ended += 1;
-        if matches!(phase, StepPhase::Failed | StepPhase::OutcomeUnknown) {
+        if matches!(phase, StepPhase::Failed | StepPhase::OutcomeUnknown) && !self.state.failed.contains(&step) {
             self.state.failed.push(step);
         }
         let plan = self.plan;

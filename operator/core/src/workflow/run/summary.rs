@@ -62,6 +62,7 @@ impl Run {
     pub fn phase(&self) -> RunPhase {
         match (&self.state.finished, self.state.started_at) {
             (Some(finish), _) => RunPhase::Ended(finish.phase),
+            (None, Some(_)) if self.state.compensation.is_some() => RunPhase::Compensating,
             (None, Some(_)) => RunPhase::Running,
             (None, None) => RunPhase::Pending,
         }
@@ -71,7 +72,7 @@ impl Run {
     pub fn message(&self) -> Option<String> {
         match &self.state.finished {
             Some(finish) => Some(finish.message.clone()),
-            None => failures(&self.plan, &self.state),
+            None => self.state.progress_of_compensation(&self.plan).or_else(|| failures(&self.plan, &self.state)),
         }
     }
 
@@ -123,6 +124,7 @@ impl Run {
             let phase = match state.map_or(StepPhase::Pending, |state| state.phase) {
                 StepPhase::Pending if is_ended => StepPhase::Skipped,
                 StepPhase::Running if is_ended => StepPhase::Cancelled,
+                StepPhase::Compensating if is_ended => StepPhase::OutcomeUnknown,
                 phase => phase,
             };
             let message = state.and_then(|state| state.message.as_deref());

@@ -1,6 +1,8 @@
 //! Tests of runs: a driver that carries out every action at once, and three groups of tests on it.
 
+mod compensation;
 mod ends;
+mod gates;
 mod journal;
 mod patterns;
 mod scatter;
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workflow::{
-    definition::{FailurePolicy, Reduce, Step, StepKind},
+    definition::{FailurePolicy, Gate, GateFailure, Reduce, Step, StepKind},
     journal::{FailureReason, Outcome},
     samples::{branch, definition, map, map_step, name, once, scatter, stage, step, task, task_step},
 };

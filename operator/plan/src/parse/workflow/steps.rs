@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tetrarch_core::workflow::definition::{
-    AgentSelector, Branch, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task,
+    AgentSelector, Branch, Gate, GateFailure, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind,
+    Task,
 };
 use tetrarch_crds::workflow as written;
 
@@ -31,6 +32,7 @@ pub fn tasks(steps: &[written::Step]) -> impl Iterator<Item = (String, &written:
         if let Some(task) = &step.task {
             found.push((format!("{path}.task"), task));
         }
+        found.extend(step.compensate.as_ref().map(|task| (format!("{path}.compensate"), task)));
         if let Some(map) = &step.map {
             found.push((format!("{path}.map.task"), &map.task));
             found.extend(map.reduce.task.as_ref().map(|task| (format!("{path}.map.reduce.task"), task)));
@@ -73,7 +75,21 @@ fn step(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         all(&step.after, &format!("{path}.after"), violations, |text, path, violations| name(path, text, violations));
     let timeout = optional_duration(&format!("{path}.timeout"), step.timeout.as_ref(), violations);
     let kind = kind(step, path, violations);
-    Some(Step { name: name_read?, after: after?, when: step.when.clone(), timeout, kind: kind? })
+    let compensate = match &step.compensate {
+        Some(written) => Some(task(written, &format!("{path}.compensate"), violations)?),
+        None => None,
+    };
+    let gate = step.gate.as_ref().map(gate);
+    Some(Step { name: name_read?, after: after?, when: step.when.clone(), timeout, kind: kind?, gate, compensate })
+}
+
+fn gate(gate: &written::Gate) -> Gate {
+    let on_failure = match gate.on_failure {
+        written::GateFailure::Fail => GateFailure::Fail,
+        written::GateFailure::Retry => GateFailure::Retry,
+        written::GateFailure::Continue => GateFailure::Continue,
+    };
+    Gate { expression: gate.expression.clone(), message: gate.message.clone(), on_failure }
 }
 
 fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option<StepKind> {

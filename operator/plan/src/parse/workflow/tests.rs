@@ -62,3 +62,29 @@ fn mistakes_are_told(#[case] step: Value, #[case] expected: &str) {
     let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(told, [expected]);
 }
+
+#[test]
+fn a_compensation_is_read_like_any_task() {
+    let undone = json!({
+        "name": "s", "task": {"agent": {"capability": "c"}},
+        "compensate": {"agent": {"pool": "p"}, "timeout": "5s", "input": "${steps.s.output}"},
+    });
+    let mut object = workflow(&undone);
+    object.spec.on_failure = tetrarch_crds::workflow::FailurePolicy::Compensate;
+    let compensate = definition(&object).unwrap().steps[0].compensate.clone().unwrap();
+    assert_eq!((compensate.timeout.as_secs(), compensate.input), (5, json!("${steps.s.output}")));
+}
+
+#[rstest]
+#[case::never_called(
+    json!({"name": "s", "task": {"agent": {"capability": "c"}}, "compensate": {"agent": {"capability": "c"}}}),
+    "spec.steps[0].compensate: nothing ever calls it: write spec.onFailure: Compensate, or remove it"
+)]
+#[case::no_agent(
+    json!({"name": "s", "task": {"agent": {"capability": "c"}}, "compensate": {"agent": {}}}),
+    "spec.steps[0].compensate.agent: needs one selector: write either pool (an AgentPool by name) or capability (any pool that has it)"
+)]
+fn mistakes_of_compensations_are_told(#[case] step: Value, #[case] expected: &str) {
+    let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(told, [expected]);
+}

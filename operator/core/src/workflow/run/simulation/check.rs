@@ -1,5 +1,6 @@
 //! What must hold for every journal. These rules read the definition and the journal and know nothing of the engine.
 
+mod compensated;
 mod gathered;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,8 @@ struct Facts<'j> {
     withdrawn: BTreeMap<Attempt, usize>,
     skipped: BTreeMap<&'j str, usize>,
     failed: BTreeMap<&'j str, usize>,
-    finished: Vec<(usize, FinalPhase)>,
+    lost: Option<usize>,
+    finished: Vec<(usize, FinalPhase, &'j str)>,
 }
 
 fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
@@ -36,6 +38,7 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
         withdrawn: BTreeMap::new(),
         skipped: BTreeMap::new(),
         failed: BTreeMap::new(),
+        lost: None,
         finished: Vec::new(),
     };
     for (position, (entry, _)) in journal.iter().enumerate() {
@@ -55,7 +58,10 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
             Entry::Run(RunEvent::StepFailed { step, .. }) => {
                 facts.failed.entry(step.as_str()).or_insert(position);
             }
-            Entry::Run(RunEvent::Finished { phase, .. }) => facts.finished.push((position, *phase)),
+            Entry::Run(RunEvent::CompensationStarted { .. }) => {
+                facts.lost.get_or_insert(position);
+            }
+            Entry::Run(RunEvent::Finished { phase, message }) => facts.finished.push((position, *phase, message)),
             Entry::Run(_) => {}
         }
     }
@@ -64,7 +70,8 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
 
 impl Facts<'_> {
     fn of_step<'f>(&'f self, step: &'f Step) -> impl Iterator<Item = (&'f Attempt, usize)> {
-        let is_of_step = |path: &TaskPath| path.parts().next() == Some(step.name.as_str());
+        let is_of_step =
+            |path: &TaskPath| path.parts().next() == Some(step.name.as_str()) && !compensated::is_undoing(path);
         self.dispatched.iter().filter(move |((path, _), _)| is_of_step(path)).map(|(task, position)| (task, *position))
     }
 
@@ -76,10 +83,11 @@ impl Facts<'_> {
 /// Checks a journal that has come to its end.
 pub(super) fn check(definition: &Definition, journal: &[(Entry, Timestamp)]) -> Result<(), String> {
     let facts = facts(journal);
-    let [(end, phase)] = facts.finished[..] else {
+    let [(end, phase, message)] = facts.finished[..] else {
         return Err(format!("the run ended {} times", facts.finished.len()));
     };
     check_attempts(definition, &facts)?;
+    compensated::check(definition, &facts, (end, phase, message))?;
     for step in &definition.steps {
         check_order(definition, &facts, step)?;
         if phase == FinalPhase::Succeeded {
@@ -104,7 +112,7 @@ fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), Stri
     }
     for step in &definition.steps {
         let mut failures: BTreeMap<&TaskPath, u32> = BTreeMap::new();
-        for (task, position) in facts.of_step(step) {
+        for (task, position) in facts.of_step(step).chain(facts.of_compensation(step)) {
             let before = (task.0.clone(), task.1.saturating_sub(1));
             let is_failed = facts.results.get(&before).is_some_and(|(at, _)| *at < position)
                 && !facts.withdrawn.contains_key(&before);
@@ -123,6 +131,7 @@ fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), Stri
 fn retry_of(step: &Step, path: &TaskPath) -> Option<Retry> {
     let parts: Vec<&str> = path.parts().skip(1).collect();
     match (&step.kind, parts.as_slice()) {
+        (StepKind::Task(_), ["compensate"]) => step.compensate.as_ref().map(|task| task.retry),
         (StepKind::Task(task), _) => Some(task.retry),
         (StepKind::Map(_), ["reduce"]) => None,
         (StepKind::Map(map), _) => Some(map.task.retry),
@@ -186,7 +195,7 @@ fn good_paths(facts: &Facts<'_>, step: &Step, position: usize) -> BTreeSet<Strin
     facts
         .results
         .iter()
-        .filter(|((path, _), _)| path.parts().next() == Some(step.name.as_str()))
+        .filter(|((path, _), _)| path.parts().next() == Some(step.name.as_str()) && !compensated::is_undoing(path))
         .filter(|(_, (at, outcome))| *at < position && matches!(outcome, Outcome::Succeeded { .. }))
         .filter(|(task, (at, _))| !facts.is_withdrawn_before(task, *at))
         .map(|((path, _), _)| path.to_string())
@@ -218,7 +227,7 @@ fn has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
 /// The output of a successful run holds exactly the good results of its last steps; agents answer with their path.
 pub(super) fn check_output(definition: &Definition, journal: &[(Entry, Timestamp)], run: &Run) -> Result<(), String> {
     let facts = facts(journal);
-    let [(end, FinalPhase::Succeeded)] = facts.finished[..] else { return Ok(()) };
+    let [(end, FinalPhase::Succeeded, _)] = facts.finished[..] else { return Ok(()) };
     let is_last = |step: &&Step| !definition.steps.iter().any(|other| other.after.contains(&step.name));
     let expected: serde_json::Map<String, Value> = definition
         .steps

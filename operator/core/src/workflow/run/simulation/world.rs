@@ -63,6 +63,8 @@ pub(super) struct World {
     withdrawn: BTreeSet<(TaskPath, u32)>,
     now: Timestamp,
     random: Random,
+    /// Agents take their time, so that much is under way at once.
+    is_slow: bool,
 }
 
 impl World {
@@ -87,6 +89,7 @@ impl World {
             withdrawn: BTreeSet::new(),
             now,
             random: random.clone(),
+            is_slow: random.is(50),
         };
         world.owners = vec![world.new_owner(), world.new_owner()];
         world
@@ -106,6 +109,7 @@ impl World {
             withdrawn: BTreeSet::new(),
             now,
             random: self.random.clone(),
+            is_slow: self.is_slow,
         };
         for (entry, _) in &world.journal {
             match entry {
@@ -146,6 +150,7 @@ impl World {
             }
             25..45 => self.ask(owner),
             45..70 => self.carry_out(owner),
+            70..85 if self.is_slow && self.random.is(80) => {}
             70..85 => {
                 self.answer_one();
             }
@@ -299,7 +304,29 @@ fn random_definition(random: &mut Random) -> Definition {
         steps.push(made);
     }
     let mut made = definition(steps);
-    made.on_failure = if random.is(50) { FailurePolicy::Stop } else { FailurePolicy::Continue };
+    made.on_failure = match random.below(3) {
+        0 => FailurePolicy::Stop,
+        1 => FailurePolicy::Continue,
+        _ => FailurePolicy::Compensate,
+    };
+    if made.on_failure == FailurePolicy::Compensate {
+        for step in &mut made.steps {
+            if matches!(step.kind, StepKind::Task(_)) && random.is(80) {
+                let mut task = once(json!({"undo": format!("${{steps.{}.phase}}", step.name)}));
+                task.retry.limit = u32::try_from(random.below(3)).unwrap();
+                step.compensate = Some(task);
+            }
+            // Half of the steps fail at their first failure, so that many runs are lost half way.
+            if let StepKind::Task(task) = &mut step.kind
+                && random.is(50)
+            {
+                task.retry.limit = 0;
+            }
+        }
+        if made.steps.iter().all(|step| step.compensate.is_none()) {
+            made.on_failure = FailurePolicy::Stop;
+        }
+    }
     made
 }
 

@@ -1,0 +1,215 @@
+//! How a lost run undoes what was done: a saga (Garcia-Molina and Salem, 1987).
+//!
+//! From `CompensationStarted` on no step starts. A task that an agent may be working on is waited for when its step can be
+//! undone: what it does would have to be undone, too. Then the steps are undone one at a time, the last one first. A step
+//! that ended without its agent's own word (a timeout, a lost connection, an unknown outcome) may have been done, so it is
+//! undone as well. What cannot be undone keeps nothing else from being undone and is named in the end.
+
+use jiff::Timestamp;
+
+use super::{
+    StepPhase,
+    apply::flaw,
+    plan::Plan,
+    state::{Body, Part, State, Status, TaskKey, TaskState},
+    step::Fold,
+};
+use crate::workflow::journal::FinalPhase;
+
+/// Where the undoing stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Compensation {
+    /// How the run would have ended, and why.
+    phase: FinalPhase,
+    message: String,
+    /// End of the time for undoing: it gets as much as the run had.
+    pub(super) deadline: Timestamp,
+    /// The step that is being undone, and its task.
+    pub(super) current: Option<(usize, TaskState)>,
+    undone: Vec<usize>,
+    remaining: Vec<Remainder>,
+}
+
+/// A step that people have to undo.
+#[derive(Debug, Clone, PartialEq)]
+struct Remainder {
+    step: usize,
+    why: String,
+    is_unknown: bool,
+}
+
+impl Fold<'_> {
+    pub(super) fn start_compensation(&mut self, phase: FinalPhase, message: &str) -> bool {
+        let (Some(started), None) = (self.state.started_at, &self.state.compensation) else { return false };
+        let time = self.state.deadline.map_or(jiff::SignedDuration::ZERO, |deadline| deadline.duration_since(started));
+        self.memo.begin_anew();
+        self.state.compensation = Some(Compensation {
+            phase,
+            message: message.to_owned(),
+            deadline: self.at.checked_add(time).unwrap_or(Timestamp::MAX),
+            current: None,
+            undone: Vec::new(),
+            remaining: Vec::new(),
+        });
+        for step in 0..self.state.steps.len() {
+            let is_waited_for = self.is_still_worked_on(step) && !flaw::forgets_late_work();
+            if self.state.steps[step].phase == StepPhase::Running && !is_waited_for {
+                self.end_step(step, StepPhase::Cancelled, None, serde_json::Value::Null);
+            }
+        }
+        true
+    }
+
+    /// Whether an agent may be working on a step that would have to be undone: it is lost, but not at its end.
+    pub(super) fn is_still_worked_on(&self, step: usize) -> bool {
+        self.state.in_flight.contains(&TaskKey { step, part: Part::Only }) && self.plan.is_compensable(step)
+    }
+
+    /// Whether the task belongs to work that is not wanted any more.
+    pub(super) fn is_lost(&self, key: TaskKey) -> bool {
+        self.state.compensation.is_some() && key.part != Part::Compensate
+    }
+
+    /// An owner that had not read that the run is lost has dispatched a task: what an agent does with it has to be undone,
+    /// so it is waited for like those that were in flight.
+    pub(super) fn expect_late_dispatch(&mut self, key: TaskKey, attempt: u32) {
+        let Some(compensation) = &mut self.state.compensation else { return };
+        let step = &mut self.state.steps[key.step];
+        let is_late = self.state.finished.is_none() && key.part == Part::Only && self.plan.is_compensable(key.step);
+        if !is_late || flaw::forgets_late_work() {
+            return;
+        }
+        match step.phase {
+            StepPhase::Cancelled if !self.state.done.contains(&key.step) => {
+                step.phase = StepPhase::Running;
+                self.state.ended = self.state.ended.saturating_sub(1);
+                let before = TaskState { attempt: attempt.saturating_sub(1), ..TaskState::DUE };
+                step.body = Body::Task(before);
+            }
+            StepPhase::Cancelled | StepPhase::Compensating | StepPhase::Compensated => {
+                let why = "an attempt of it was dispatched when it was about to be undone".to_owned();
+                if compensation.remaining.iter().all(|known| known.step != key.step) {
+                    compensation.remaining.push(Remainder { step: key.step, why, is_unknown: true });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Undoes the next step when nothing is under way any more.
+    pub(super) fn go_on_with_compensation(&mut self) {
+        loop {
+            let Some(compensation) = &mut self.state.compensation else { return };
+            let is_waiting = compensation.current.is_some() || !self.state.in_flight.is_empty();
+            if is_waiting || self.state.finished.is_some() || self.state.done.is_empty() {
+                return;
+            }
+            let at = if flaw::compensates_forwards() { 0 } else { self.state.done.len() - 1 };
+            let step = self.state.done.remove(at);
+            let key = TaskKey { step, part: Part::Compensate };
+            compensation.current = Some((step, TaskState::DUE));
+            self.state.steps[step].phase = StepPhase::Compensating;
+            match self.state.compensation_input(self.plan, step) {
+                Ok(_) => return self.memo.fresh.push(key),
+                Err(error) => self.not_compensated(step, format!("the input of its compensation: {error}"), false),
+            }
+        }
+    }
+
+    pub(super) fn compensated(&mut self, step: usize) {
+        let Some(compensation) = &mut self.state.compensation else { return };
+        compensation.current = None;
+        compensation.undone.push(step);
+        let state = &mut self.state.steps[step];
+        state.phase = StepPhase::Compensated;
+        state.message = Some("undone".to_owned());
+    }
+
+    pub(super) fn not_compensated(&mut self, step: usize, why: String, is_unknown: bool) {
+        let Some(compensation) = &mut self.state.compensation else { return };
+        compensation.current = None;
+        let state = &mut self.state.steps[step];
+        state.phase = if is_unknown { StepPhase::OutcomeUnknown } else { StepPhase::Succeeded };
+        state.message = Some(format!("not undone: {why}"));
+        compensation.remaining.push(Remainder { step, why, is_unknown });
+    }
+}
+
+impl State {
+    /// Whether something was done, or may be done yet, that the run would have to undo. Another owner may have dispatched what
+    /// is only due here.
+    pub(super) fn has_to_be_undone(&self, plan: &Plan) -> bool {
+        let may_be_done = |step: usize| plan.is_compensable(step) && self.steps[step].phase == StepPhase::Running;
+        !self.done.is_empty() || (0..self.steps.len()).any(may_be_done)
+    }
+
+    pub(super) fn compensation_input(&self, plan: &Plan, step: usize) -> Result<serde_json::Value, String> {
+        let template = plan.input(TaskKey { step, part: Part::Compensate }).ok_or("there is none")?;
+        template.evaluate(&self.scope(plan, template.references())).map_err(|error| error.to_string())
+    }
+
+    /// How the run ends when everything is undone, or the time for it is over.
+    pub(super) fn end_of_compensation(&self, plan: &Plan, now: Timestamp) -> Option<(FinalPhase, String)> {
+        let compensation = self.compensation.as_ref()?;
+        let is_over = now >= compensation.deadline;
+        let is_waiting = compensation.current.is_some() || !self.in_flight.is_empty() || !self.done.is_empty();
+        if is_waiting && !is_over {
+            return None;
+        }
+        let mut remaining = compensation.remaining.clone();
+        let mut add = |step, why: &str, is_unknown| remaining.push(Remainder { step, why: why.to_owned(), is_unknown });
+        if let Some((step, _)) = &compensation.current {
+            add(*step, "its compensation was not finished in time", true);
+        }
+        for key in self.in_flight.iter().filter(|key| key.part == Part::Only) {
+            add(key.step, "it is not known whether it was done", true);
+        }
+        for step in self.done.iter().rev() {
+            add(*step, "the time for compensation was over", false);
+        }
+        let is_unknown = remaining.iter().any(|remainder| remainder.is_unknown)
+            || self
+                .failed
+                .iter()
+                .any(|step| self.steps[*step].phase == StepPhase::OutcomeUnknown && !plan.is_compensable(*step));
+        let phase = match compensation.phase {
+            _ if is_unknown => FinalPhase::OutcomeUnknown,
+            _ if !remaining.is_empty() => FinalPhase::Failed,
+            FinalPhase::Cancelled => FinalPhase::Cancelled,
+            _ => FinalPhase::Compensated,
+        };
+        let mut message = format!("{}; {}", compensation.message, compensation.undone_steps(plan));
+        if !remaining.is_empty() {
+            let named: Vec<String> =
+                remaining.iter().map(|left| format!("{} ({})", plan.name(left.step), left.why)).collect();
+            message = format!("{message}; still to be undone by hand: {}", named.join(", "));
+        }
+        Some((phase, message))
+    }
+
+    /// What a run that is being undone says.
+    pub(super) fn progress_of_compensation(&self, plan: &Plan) -> Option<String> {
+        let compensation = self.compensation.as_ref()?;
+        let now = match &compensation.current {
+            Some((step, _)) => format!("undoes step {}", plan.name(*step)),
+            None => "waits for what agents still work on".to_owned(),
+        };
+        Some(format!("{}; {now}; {}", compensation.message, compensation.undone_steps(plan)))
+    }
+}
+
+impl Compensation {
+    fn undone_steps(&self, plan: &Plan) -> String {
+        let names: Vec<&str> = self.undone.iter().map(|step| plan.name(*step).as_str()).collect();
+        if names.is_empty() { "nothing undone".to_owned() } else { format!("undone: {}", names.join(", ")) }
+    }
+}
+
+/// Whether the task of the current compensation has to be dispatched, now or later.
+pub(super) fn due(state: &State) -> Option<(TaskKey, Option<Timestamp>)> {
+    let (step, task) = state.compensation.as_ref()?.current.as_ref()?;
+    match task.status {
+        Status::Due(at) => Some((TaskKey { step: *step, part: Part::Compensate }, at)),
+        _ => None,
+    }
+}
