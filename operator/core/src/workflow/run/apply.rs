@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    StepPhase,
+    StepPhase, flaw,
     next::Memo,
     plan::Plan,
     state::{Decision, Finish, Part, State, Status, TaskKey},
@@ -201,69 +201,5 @@ impl Fold<'_> {
     pub(super) fn decide(&mut self, step: usize, decision: Decision) {
         self.state.steps[step].decision.get_or_insert(decision);
         self.memo.decisions.push(step);
-    }
-}
-
-/// Defects that tests switch on to see that their checks find them.
-pub(super) mod flaw {
-    #[cfg(test)]
-    pub(in super::super) use switched::*;
-
-    #[cfg(test)]
-    mod switched {
-        use std::cell::Cell;
-
-        /// A way in which an engine can be broken.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(in super::super::super) enum Flaw {
-            Duplicates,
-            Dependencies,
-            OrderOfCompensation,
-            LateWork,
-        }
-
-        thread_local! {
-            static FLAW: Cell<Option<Flaw>> = const { Cell::new(None) };
-        }
-
-        pub(in super::super::super) fn switch(flaw: Option<Flaw>) {
-            FLAW.set(flaw);
-        }
-
-        pub(in super::super::super) fn ignores_duplicates() -> bool {
-            FLAW.get() == Some(Flaw::Duplicates)
-        }
-
-        pub(in super::super::super) fn ignores_dependencies() -> bool {
-            FLAW.get() == Some(Flaw::Dependencies)
-        }
-
-        pub(in super::super::super) fn compensates_forwards() -> bool {
-            FLAW.get() == Some(Flaw::OrderOfCompensation)
-        }
-
-        pub(in super::super::super) fn forgets_late_work() -> bool {
-            FLAW.get() == Some(Flaw::LateWork)
-        }
-    }
-
-    #[cfg(not(test))]
-    pub(in super::super) const fn ignores_duplicates() -> bool {
-        false
-    }
-
-    #[cfg(not(test))]
-    pub(in super::super) const fn ignores_dependencies() -> bool {
-        false
-    }
-
-    #[cfg(not(test))]
-    pub(in super::super) const fn compensates_forwards() -> bool {
-        false
-    }
-
-    #[cfg(not(test))]
-    pub(in super::super) const fn forgets_late_work() -> bool {
-        false
     }
 }

@@ -8,35 +8,12 @@
 use jiff::Timestamp;
 
 use super::{
-    StepPhase,
-    apply::flaw,
+    StepPhase, flaw,
     plan::Plan,
-    state::{Body, Part, State, Status, TaskKey, TaskState},
+    state::{Body, Compensation, Part, Remainder, State, Status, TaskKey, TaskState},
     step::Fold,
 };
 use crate::workflow::journal::FinalPhase;
-
-/// Where the undoing stands.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Compensation {
-    /// How the run would have ended, and why.
-    phase: FinalPhase,
-    message: String,
-    /// End of the time for undoing: it gets as much as the run had.
-    pub(super) deadline: Timestamp,
-    /// The step that is being undone, and its task.
-    pub(super) current: Option<(usize, TaskState)>,
-    undone: Vec<usize>,
-    remaining: Vec<Remainder>,
-}
-
-/// A step that people have to undo.
-#[derive(Debug, Clone, PartialEq)]
-struct Remainder {
-    step: usize,
-    why: String,
-    is_unknown: bool,
-}
 
 impl Fold<'_> {
     pub(super) fn start_compensation(&mut self, phase: FinalPhase, message: &str) -> bool {

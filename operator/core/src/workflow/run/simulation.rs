@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use self::world::{Random, World};
 use super::{
     Run,
-    apply::flaw::{self, Flaw},
+    flaw::{self, Flaw},
 };
 use crate::workflow::graph;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{StepPhase, compensation::Compensation, plan::Plan};
+use super::{StepPhase, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
@@ -65,6 +65,28 @@ pub(super) struct Finish {
     pub(super) phase: FinalPhase,
     pub(super) message: String,
     pub(super) at: Timestamp,
+}
+
+/// Where the undoing stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Compensation {
+    /// How the run would have ended, and why.
+    pub(super) phase: FinalPhase,
+    pub(super) message: String,
+    /// End of the time for undoing: it gets as much as the run had.
+    pub(super) deadline: Timestamp,
+    /// The step that is being undone, and its task.
+    pub(super) current: Option<(usize, TaskState)>,
+    pub(super) undone: Vec<usize>,
+    pub(super) remaining: Vec<Remainder>,
+}
+
+/// A step that people have to undo.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Remainder {
+    pub(super) step: usize,
+    pub(super) why: String,
+    pub(super) is_unknown: bool,
 }
 
 /// The state of a step.

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    MAX_ITEMS, StepPhase,
-    apply::flaw,
+    MAX_ITEMS, StepPhase, flaw,
     next::Memo,
     plan::{BodyPlan, Plan},
     state::{Body, ChainState, Decision, MapState, Part, ScatterState, State, Status, TaskKey, TaskState},

@@ -65,15 +65,17 @@ pub(super) fn check(
         let undone = facts.done(&TaskPath::of_compensation(&step.name), end);
         let began = facts.of_compensation(step).map(|(_, at)| at).min();
         let is_named = message.split("by hand: ").nth(1).is_some_and(|left| left.contains(&format!("{} (", step.name)));
-        if let Some(worked) = facts.done_by_what_was_dispatched_before_the_loss(step)
+        // What another owner dispatched after the loss may come when the others are undone already, or when the run ends.
+        let early = facts.done_by_what_was_dispatched_before_the_loss(step);
+        if let Some(worked) = early
             && began.is_some_and(|began| began < worked)
             && !is_named
         {
             return Err(format!("step {} was undone while an agent worked on it", step.name));
         }
         match (facts.done(&path, end), undone) {
-            (Some(done), Some(_)) => order.push((done, began)),
-            (Some(_), None) if !is_named => {
+            (Some(done), Some(_)) if early.is_some() => order.push((done, began)),
+            (Some(_), None) if early.is_some() && !is_named => {
                 return Err(format!("step {} was done and is not undone: {message}", step.name));
             }
             (None, Some(_)) if !is_doubtful(facts, &path) => {
