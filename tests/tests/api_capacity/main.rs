@@ -167,7 +167,7 @@ async fn caught_up(client: &Client, history: &History) -> Result<()> {
     let list = pools.list(&ListParams::default()).await?;
     let newest =
         list.items.iter().filter_map(|pool| pool.metadata.resource_version.as_ref()?.parse::<u64>().ok()).max();
-    until("the history to catch up", Duration::from_secs(30), || async {
+    until("the history to catch up", Duration::from_mins(2), || async {
         Ok(if history.newest() >= newest.unwrap_or_default() { Ok(()) } else { Err(history.newest().to_string()) })
     })
     .await
@@ -206,7 +206,7 @@ async fn writers_that_race_for_the_last_capacity_get_all_of_it_and_nothing_more(
     let overbooked = history.overbooked(name);
     ensure!(overbooked.is_empty(), "{overbooked:#?}");
 
-    let status: Value = until("the status of the Supervisor", Duration::from_secs(30), || async {
+    let status: Value = until("the status of the Supervisor", Duration::from_mins(2), || async {
         let object = cluster.get("supervisor", Some(&race.domain_name()), "full")?.context("is gone")?;
         let usage = object["status"]["capacity"][0].clone();
         Ok(if usage["booked"] == "20" { Ok(usage) } else { Err(object["status"].to_string()) })
@@ -250,7 +250,7 @@ async fn what_was_there_before_counts_and_what_goes_beyond_a_quota_is_recorded()
     for (kind, namespace, name) in
         [("supervisor", Some(namespace.as_str()), "full"), ("domain", None, namespace.as_str())]
     {
-        let record = until("the record of the escalation", Duration::from_secs(30), || async {
+        let record = until("the record of the escalation", Duration::from_mins(2), || async {
             let object = cluster.get(kind, namespace, name)?.context("is gone")?;
             let record = object["status"]["escalations"][0].clone();
             Ok(if record.is_object() { Ok(record) } else { Err(object["status"].to_string()) })
@@ -277,14 +277,14 @@ async fn what_was_there_before_counts_and_what_goes_beyond_a_quota_is_recorded()
         ),
     ];
     for (kind, namespace, name, expected) in expected {
-        until(&format!("the capacity of {kind} {name}"), Duration::from_secs(30), || async {
+        until(&format!("the capacity of {kind} {name}"), Duration::from_mins(2), || async {
             let object = cluster.get(kind, namespace, name)?.context("is gone")?;
             let usages = object["status"]["capacity"].as_array().cloned().unwrap_or_default();
             Ok(if usages.contains(&expected) { Ok(()) } else { Err(object["status"].to_string()) })
         })
         .await?;
     }
-    until("the Event", Duration::from_secs(30), || async {
+    until("the Event", Duration::from_mins(2), || async {
         let events = cluster.kubectl(&["get", "events", "-n", &namespace, "-o", "wide"])?;
         Ok(if events.contains("CapacityEscalated") { Ok(()) } else { Err(events) })
     })
