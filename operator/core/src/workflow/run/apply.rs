@@ -94,6 +94,10 @@ impl Fold<'_> {
     fn dispatched(&mut self, path: &TaskPath, attempt: u32, pool: &Name) -> bool {
         let Some(key) = self.plan.key(path) else { return false };
         self.expect_late_dispatch(key, attempt);
+        if key.part == Part::Only {
+            let last = &mut self.state.steps[key.step].last_attempt;
+            *last = attempt.max(*last);
+        }
         let is_running = self.state.finished.is_none()
             && (key.part == Part::Compensate || self.state.steps[key.step].phase == StepPhase::Running);
         let is_next = |task: &super::state::TaskState| {

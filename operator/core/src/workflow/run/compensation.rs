@@ -47,23 +47,24 @@ impl Fold<'_> {
         self.state.compensation.is_some() && key.part != Part::Compensate
     }
 
-    /// An owner that had not read that the run is lost has dispatched a task: what an agent does with it has to be undone,
-    /// so it is waited for like those that were in flight.
+    /// An owner that had not read that the step is over has dispatched another attempt of it: what an agent does with it has
+    /// to be undone, so it is waited for like those that were in flight.
     pub(super) fn expect_late_dispatch(&mut self, key: TaskKey, attempt: u32) {
-        let Some(compensation) = &mut self.state.compensation else { return };
+        let is_lost = self.state.compensation.is_some() || !self.state.failed.is_empty();
+        let is_wanted = self.state.finished.is_none() && key.part == Part::Only && self.plan.is_compensable(key.step);
         let step = &mut self.state.steps[key.step];
-        let is_late = self.state.finished.is_none() && key.part == Part::Only && self.plan.is_compensable(key.step);
-        if !is_late || flaw::forgets_late_work() {
+        if !is_lost || !is_wanted || attempt <= step.last_attempt || flaw::forgets_late_work() {
             return;
         }
-        match step.phase {
-            StepPhase::Cancelled if !self.state.done.contains(&key.step) => {
-                step.phase = StepPhase::Running;
+        match (step.phase, &mut self.state.compensation) {
+            (StepPhase::Cancelled | StepPhase::Failed, _) => {
+                self.state.done.retain(|done| *done != key.step);
                 self.state.ended = self.state.ended.saturating_sub(1);
+                step.phase = StepPhase::Running;
                 let before = TaskState { attempt: attempt.saturating_sub(1), ..TaskState::DUE };
                 step.body = Body::Task(before);
             }
-            StepPhase::Cancelled | StepPhase::Compensating | StepPhase::Compensated => {
+            (StepPhase::Compensating | StepPhase::Compensated, Some(compensation)) => {
                 let why = "an attempt of it was dispatched when it was about to be undone".to_owned();
                 if compensation.remaining.iter().all(|known| known.step != key.step) {
                     compensation.remaining.push(Remainder { step: key.step, why, is_unknown: true });

@@ -102,6 +102,8 @@ pub(super) struct StepState {
     pub(super) decision: Option<Decision>,
     /// An attempt of its only task ended without the agent's own word: it may have been done.
     pub(super) is_doubtful: bool,
+    /// The last attempt of its only task that was dispatched; 0 for none.
+    pub(super) last_attempt: u32,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) tasks: u64,
@@ -212,6 +214,7 @@ impl State {
             blocked_by: None,
             decision: None,
             is_doubtful: false,
+            last_attempt: 0,
             started_at: None,
             ended_at: None,
             tasks: 0,

@@ -207,7 +207,27 @@ fn a_task_that_another_owner_dispatched_late_is_waited_for() {
     assert_eq!(driver.run.phase(), RunPhase::Compensating);
     driver.entry(&late);
     driver.succeed("c/1", json!(3));
+    assert_eq!(driver.phases(), "a:Succeeded b:Running c:Succeeded");
+    driver.succeed("b/2", json!(2));
+    driver.succeed("b:compensate/1", json!(null));
     driver.succeed("c:compensate/1", json!(null));
+    driver.succeed("a:compensate/1", json!(null));
+    assert_eq!(driver.end().0, FinalPhase::Compensated);
+}
+
+#[test]
+fn an_attempt_dispatched_after_its_step_had_failed_is_waited_for_and_undone() {
+    let mut definition = saga(&[("a", &[]), ("b", &["a"])]);
+    definition.steps[1].kind = StepKind::Task(task(json!(1)));
+    let mut driver = Driver::started(definition);
+    driver.succeed("a/1", json!(1));
+    driver.fail("b/1", FailureReason::AgentError);
+    // One owner gives the step up, while another one repeats its task; nobody has written yet that the run is lost.
+    driver.run.apply(&Entry::Run(RunEvent::StepFailed { step: name("b"), reason: "late".to_owned() }), driver.now);
+    driver.entry(&Entry::Dispatched { path: "b".parse().unwrap(), attempt: 2, pool: name("pool") });
+    assert_eq!(driver.run.phase(), RunPhase::Compensating);
+    driver.succeed("b/2", json!(2));
+    driver.succeed("b:compensate/1", json!(null));
     driver.succeed("a:compensate/1", json!(null));
     assert_eq!(driver.end().0, FinalPhase::Compensated);
 }
