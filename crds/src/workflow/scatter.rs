@@ -65,7 +65,7 @@ pub struct Quorum {
     /// What must be equal for answers to agree, such as `output.verdict`. Default: the whole answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
-    pub on: Option<String>,
+    pub compare: Option<String>,
 }
 
 /// The answer with the highest score.
@@ -82,7 +82,7 @@ pub struct Best {
     /// What must be equal for answers to agree, such as `output.verdict`. Default: the whole answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
-    pub on: Option<String>,
+    pub compare: Option<String>,
 }
 
 /// The answers with the largest sum of weights.
@@ -99,7 +99,7 @@ pub struct Weighted {
     /// What must be equal for answers to agree, such as `output.verdict`. Default: the whole answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
-    pub on: Option<String>,
+    pub compare: Option<String>,
 }
 
 /// So many answers must agree.
@@ -112,7 +112,7 @@ pub struct Consensus {
     /// What must be equal for answers to agree, such as `output.verdict`. Default: the whole answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
-    pub on: Option<String>,
+    pub compare: Option<String>,
 }
 
 /// What becomes of answers that come when the gathering of a scatter is decided.

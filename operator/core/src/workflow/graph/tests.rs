@@ -153,7 +153,7 @@ fn a_good_definition_has_no_violation() {
 )]
 #[case::gathering_reads_an_item(
     vec![step("a", &[], scatter(2, Gather::Quorum { at_least: 1, on: Some("item".to_owned()) }, Late::Withdraw))],
-    "spec.steps[0].scatter.gather.quorum.on: \"item\" has a value only in the task of a map: write one of params, steps, run, output, index"
+    "spec.steps[0].scatter.gather.quorum.compare: \"item\" has a value only in the task of a map: write one of params, steps, run, output, index"
 )]
 #[case::output_outside_of_a_gathering(
     vec![with_input("a", &[], json!("${output}"))],

@@ -23,7 +23,7 @@ fn scatter(to: i32, gather: &Value) -> Value {
 #[case::first(json!({"first": {}}), Gather::First)]
 #[case::quorum(json!({"quorum": {"atLeast": 2}}), Gather::Quorum { at_least: 2, on: None })]
 #[case::best(
-    json!({"best": {"score": "output.s", "on": "output.v"}}),
+    json!({"best": {"score": "output.s", "compare": "output.v"}}),
     Gather::Best { score: "output.s".to_owned(), at_least: 1, on: Some("output.v".to_owned()) }
 )]
 #[case::weighted(
