@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 
 use super::{
-    StepPhase, flaw,
+    StepPhase, flaw, next,
     plan::Plan,
     state::{Body, Compensation, Part, Remainder, State, Status, TaskKey, TaskState},
     step::Fold,
@@ -87,7 +87,7 @@ impl Fold<'_> {
             let key = TaskKey { step, part: Part::Compensate };
             compensation.current = Some((step, TaskState::DUE));
             self.state.steps[step].phase = StepPhase::Compensating;
-            match self.state.compensation_input(self.plan, step) {
+            match next::input(self.plan, self.state, key) {
                 Ok(_) => return self.memo.fresh.push(key),
                 Err(error) => self.not_compensated(step, format!("the input of its compensation: {error}"), false),
             }
@@ -119,11 +119,6 @@ impl State {
     pub(super) fn has_to_be_undone(&self, plan: &Plan) -> bool {
         let may_be_done = |step: usize| plan.is_compensable(step) && self.steps[step].phase == StepPhase::Running;
         !self.done.is_empty() || (0..self.steps.len()).any(may_be_done)
-    }
-
-    pub(super) fn compensation_input(&self, plan: &Plan, step: usize) -> Result<serde_json::Value, String> {
-        let template = plan.input(TaskKey { step, part: Part::Compensate }).ok_or("there is none")?;
-        template.evaluate(&self.scope(plan, template.references())).map_err(|error| error.to_string())
     }
 
     /// How the run ends when everything is undone, or the time for it is over.

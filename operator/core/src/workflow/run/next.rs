@@ -272,7 +272,8 @@ fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Vec<Actio
     }
 }
 
-fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
+/// The input of a task that is due, or why it cannot be made.
+pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
     let template = plan.input(key).ok_or("there is no such task")?;
     let mut scope = state.scope(plan, template.references());
     match (&state.steps[key.step].body, key.part) {
