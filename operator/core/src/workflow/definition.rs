@@ -206,7 +206,7 @@ pub struct ScatterStep {
     pub late: Late,
 }
 
-/// What becomes of the answers of a scatter. Expressions read the answer as `output`; without `on`, answers agree when they are equal.
+/// What becomes of the answers of a scatter. Expressions read the answer as `output`; without `compare`, answers agree when they are equal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Gather {
@@ -218,7 +218,7 @@ pub enum Gather {
         at_least: u32,
         /// CEL: what must be equal for answers to agree.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        on: Option<String>,
+        compare: Option<String>,
     },
     /// All targets are waited for; the answer with the highest score is chosen.
     Best {
@@ -228,7 +228,7 @@ pub enum Gather {
         at_least: u32,
         /// CEL: what must be equal for answers to agree.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        on: Option<String>,
+        compare: Option<String>,
     },
     /// All targets are waited for; of answers that agree the weights are added, and the heaviest are chosen.
     Weighted {
@@ -238,7 +238,7 @@ pub enum Gather {
         at_least: u32,
         /// CEL: what must be equal for answers to agree.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        on: Option<String>,
+        compare: Option<String>,
     },
     /// So many answers must agree; they are chosen.
     Consensus {
@@ -246,7 +246,7 @@ pub enum Gather {
         at_least: u32,
         /// CEL: what must be equal for answers to agree.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        on: Option<String>,
+        compare: Option<String>,
     },
 }
 
@@ -274,13 +274,13 @@ impl Gather {
     }
 
     /// The expression of what must be equal for answers to agree.
-    pub fn on(&self) -> Option<&str> {
+    pub fn compare(&self) -> Option<&str> {
         match self {
             Self::First => None,
-            Self::Quorum { on, .. }
-            | Self::Best { on, .. }
-            | Self::Weighted { on, .. }
-            | Self::Consensus { on, .. } => on.as_deref(),
+            Self::Quorum { compare, .. }
+            | Self::Best { compare, .. }
+            | Self::Weighted { compare, .. }
+            | Self::Consensus { compare, .. } => compare.as_deref(),
         }
     }
 

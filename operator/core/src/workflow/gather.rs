@@ -165,19 +165,19 @@ mod tests {
     }
 
     fn quorum(at_least: u32) -> Gather {
-        Gather::Quorum { at_least, on: None }
+        Gather::Quorum { at_least, compare: None }
     }
 
     fn consensus(at_least: u32) -> Gather {
-        Gather::Consensus { at_least, on: None }
+        Gather::Consensus { at_least, compare: None }
     }
 
     fn best(at_least: u32) -> Gather {
-        Gather::Best { score: String::new(), at_least, on: None }
+        Gather::Best { score: String::new(), at_least, compare: None }
     }
 
     fn weighted(at_least: u32) -> Gather {
-        Gather::Weighted { weight: String::new(), at_least, on: None }
+        Gather::Weighted { weight: String::new(), at_least, compare: None }
     }
 
     #[rstest]

@@ -271,7 +271,7 @@ impl<'d> Checker<'d> {
             let message = format!("{} of {} answers can never be what is needed", gather.at_least(), scatter.to);
             self.add(format!("{field_of_gather}.atLeast"), message, format!("write {fewest} to {}", scatter.to));
         }
-        for (name, source) in gather.score().into_iter().chain(gather.on().map(|on| ("compare", on))) {
+        for (name, source) in gather.score().into_iter().chain(gather.compare().map(|compare| ("compare", compare))) {
             let field = format!("{field_of_gather}.{name}");
             match Expression::compile(source, Vocabulary::Workflow) {
                 Ok(expression) => {

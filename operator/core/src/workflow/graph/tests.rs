@@ -140,19 +140,19 @@ fn a_good_definition_has_no_violation() {
     "spec.steps[0].scatter.to: there are 1 targets: write 2 to 100; one target is a task"
 )]
 #[case::quorum_beyond_the_targets(
-    vec![step("a", &[], scatter(2, Gather::Quorum { at_least: 3, on: None }, Late::Withdraw))],
+    vec![step("a", &[], scatter(2, Gather::Quorum { at_least: 3, compare: None }, Late::Withdraw))],
     "spec.steps[0].scatter.gather.quorum.atLeast: 3 of 2 answers can never be what is needed: write 1 to 2"
 )]
 #[case::consensus_of_one(
-    vec![step("a", &[], scatter(3, Gather::Consensus { at_least: 1, on: None }, Late::Withdraw))],
+    vec![step("a", &[], scatter(3, Gather::Consensus { at_least: 1, compare: None }, Late::Withdraw))],
     "spec.steps[0].scatter.gather.consensus.atLeast: 1 of 3 answers can never be what is needed: write 2 to 3"
 )]
 #[case::score_is_no_cel(
-    vec![step("a", &[], scatter(2, Gather::Best { score: "output.".to_owned(), at_least: 1, on: None }, Late::Withdraw))],
+    vec![step("a", &[], scatter(2, Gather::Best { score: "output.".to_owned(), at_least: 1, compare: None }, Late::Withdraw))],
     "spec.steps[0].scatter.gather.best.score: invalid CEL"
 )]
 #[case::gathering_reads_an_item(
-    vec![step("a", &[], scatter(2, Gather::Quorum { at_least: 1, on: Some("item".to_owned()) }, Late::Withdraw))],
+    vec![step("a", &[], scatter(2, Gather::Quorum { at_least: 1, compare: Some("item".to_owned()) }, Late::Withdraw))],
     "spec.steps[0].scatter.gather.quorum.compare: \"item\" has a value only in the task of a map: write one of params, steps, run, output, index"
 )]
 #[case::output_outside_of_a_gathering(

@@ -52,7 +52,7 @@ pub(super) struct MapPlan {
 pub(super) struct ScatterPlan {
     task: Template,
     /// What must be equal for answers to agree; none means the whole answer.
-    pub(super) on: Option<Expression>,
+    pub(super) compare: Option<Expression>,
     /// Score or weight, with the name of its field.
     pub(super) score: Option<(&'static str, Expression)>,
 }
@@ -244,15 +244,15 @@ impl Plan {
 
 impl ScatterPlan {
     fn compile(scatter: &ScatterStep) -> Option<Self> {
-        let on = match scatter.gather.on() {
-            Some(on) => Some(expression(on)?),
+        let compare = match scatter.gather.compare() {
+            Some(compare) => Some(expression(compare)?),
             None => None,
         };
         let score = match scatter.gather.score() {
             Some((field, score)) => Some((field, expression(score)?)),
             None => None,
         };
-        Some(Self { task: template(&scatter.task.input)?, on, score })
+        Some(Self { task: template(&scatter.task.input)?, compare, score })
     }
 }
 

@@ -73,8 +73,8 @@ impl Fold<'_> {
 
     fn answer(&self, step: usize, target: usize, output: &Value) -> Result<Answer, String> {
         let (definition, plan) = self.plan.scatter(step).ok_or("there is no such scatter")?;
-        let key = match &plan.on {
-            Some(on) => self.judge_answer("compare", on, target, output)?,
+        let key = match &plan.compare {
+            Some(compare) => self.judge_answer("compare", compare, target, output)?,
             None => output.clone(),
         };
         let score = match &plan.score {

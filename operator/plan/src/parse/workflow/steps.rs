@@ -191,21 +191,21 @@ fn gather(gather: &written::Gather, path: &str, violations: &mut Violations) -> 
     match (&gather.first, &gather.quorum, &gather.best, &gather.weighted, &gather.consensus) {
         (Some(_), None, None, None, None) => Some(Gather::First),
         (None, Some(quorum), None, None, None) => {
-            Some(Gather::Quorum { at_least: number("quorum", quorum.at_least)?, on: quorum.compare.clone() })
+            Some(Gather::Quorum { at_least: number("quorum", quorum.at_least)?, compare: quorum.compare.clone() })
         }
         (None, None, Some(best), None, None) => Some(Gather::Best {
             score: best.score.clone(),
             at_least: number("best", best.at_least)?,
-            on: best.compare.clone(),
+            compare: best.compare.clone(),
         }),
         (None, None, None, Some(weighted), None) => Some(Gather::Weighted {
             weight: weighted.weight.clone(),
             at_least: number("weighted", weighted.at_least)?,
-            on: weighted.compare.clone(),
+            compare: weighted.compare.clone(),
         }),
         (None, None, None, None, Some(consensus)) => Some(Gather::Consensus {
             at_least: number("consensus", consensus.at_least)?,
-            on: consensus.compare.clone(),
+            compare: consensus.compare.clone(),
         }),
         _ => {
             violations.add(path, "needs one way to gather: write one of first, quorum, best, weighted or consensus");

@@ -21,16 +21,16 @@ fn scatter(to: i32, gather: &Value) -> Value {
 
 #[rstest]
 #[case::first(json!({"first": {}}), Gather::First)]
-#[case::quorum(json!({"quorum": {"atLeast": 2}}), Gather::Quorum { at_least: 2, on: None })]
+#[case::quorum(json!({"quorum": {"atLeast": 2}}), Gather::Quorum { at_least: 2, compare: None })]
 #[case::best(
     json!({"best": {"score": "output.s", "compare": "output.v"}}),
-    Gather::Best { score: "output.s".to_owned(), at_least: 1, on: Some("output.v".to_owned()) }
+    Gather::Best { score: "output.s".to_owned(), at_least: 1, compare: Some("output.v".to_owned()) }
 )]
 #[case::weighted(
     json!({"weighted": {"weight": "output.w", "atLeast": 3}}),
-    Gather::Weighted { weight: "output.w".to_owned(), at_least: 3, on: None }
+    Gather::Weighted { weight: "output.w".to_owned(), at_least: 3, compare: None }
 )]
-#[case::consensus(json!({"consensus": {"atLeast": 2}}), Gather::Consensus { at_least: 2, on: None })]
+#[case::consensus(json!({"consensus": {"atLeast": 2}}), Gather::Consensus { at_least: 2, compare: None })]
 fn ways_to_gather_are_read(#[case] written: Value, #[case] expected: Gather) {
     let read = definition(&workflow(&scatter(3, &written))).unwrap();
     let StepKind::Scatter(read) = &read.steps[0].kind else { panic!("{read:?}") };

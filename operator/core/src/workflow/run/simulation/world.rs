@@ -364,13 +364,13 @@ fn random_scatter(random: &mut Random) -> StepKind {
     let to = 2 + random.below(4);
     let number = |n: usize| u32::try_from(n).unwrap();
     let at_least = number(1 + random.below(to));
-    let on = Some("index % 2".to_owned());
+    let compare = Some("index % 2".to_owned());
     let gather = match random.below(5) {
         0 => Gather::First,
-        1 => Gather::Quorum { at_least, on },
-        2 => Gather::Best { score: "index * 7 % 5".to_owned(), at_least, on },
-        3 => Gather::Weighted { weight: "index + 1".to_owned(), at_least, on },
-        _ => Gather::Consensus { at_least: number(2 + random.below(to.div_ceil(2))).min(number(to)), on },
+        1 => Gather::Quorum { at_least, compare },
+        2 => Gather::Best { score: "index * 7 % 5".to_owned(), at_least, compare },
+        3 => Gather::Weighted { weight: "index + 1".to_owned(), at_least, compare },
+        _ => Gather::Consensus { at_least: number(2 + random.below(to.div_ceil(2))).min(number(to)), compare },
     };
     let late = if random.is(50) { Late::Withdraw } else { Late::Collect };
     StepKind::Scatter(Box::new(ScatterStep { task: random_task(random), to: number(to), gather, late }))

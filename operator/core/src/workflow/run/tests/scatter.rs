@@ -8,11 +8,11 @@ fn scattered(to: u32, gather: Gather, late: Late) -> Driver {
 }
 
 fn consensus(at_least: u32) -> Gather {
-    Gather::Consensus { at_least, on: Some("output.verdict".to_owned()) }
+    Gather::Consensus { at_least, compare: Some("output.verdict".to_owned()) }
 }
 
 fn best() -> Gather {
-    Gather::Best { score: "output.score".to_owned(), at_least: 1, on: None }
+    Gather::Best { score: "output.score".to_owned(), at_least: 1, compare: None }
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn without_a_consensus_the_step_fails_and_says_how_far_it_was() {
 
 #[test]
 fn a_quorum_that_cannot_be_reached_any_more_fails_at_once() {
-    let mut driver = scattered(3, Gather::Quorum { at_least: 3, on: None }, Late::Collect);
+    let mut driver = scattered(3, Gather::Quorum { at_least: 3, compare: None }, Late::Collect);
     driver.fail("s:1/1", FailureReason::Rejected);
     assert_eq!(driver.end().0, FinalPhase::Failed);
     assert_eq!(driver.withdrawn, ["s:0/1", "s:2/1"]);
@@ -100,7 +100,7 @@ fn an_answer_that_cannot_be_judged_counts_as_failed(#[case] answer: Value, #[cas
 
 #[test]
 fn a_weight_below_zero_is_no_weight() {
-    let gather = Gather::Weighted { weight: "output".to_owned(), at_least: 2, on: None };
+    let gather = Gather::Weighted { weight: "output".to_owned(), at_least: 2, compare: None };
     let mut driver = scattered(2, gather, Late::Withdraw);
     driver.succeed("s:0/1", json!(-1));
     assert!(driver.end().1.ends_with("weight: -1 is below 0"), "{}", driver.end().1);
