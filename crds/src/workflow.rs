@@ -118,8 +118,8 @@ pub struct Parameter {
 /// One step of a Workflow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter)].filter(k, k).size() == 1",
-     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline or scatter"},
+    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.wait)].filter(k, k).size() == 1",
+     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter or wait"},
     {"rule": "!has(self.compensate) || has(self.task)",
      "message": "compensate undoes a step of kind task: split other steps into tasks that can be undone one by one, or leave it out"}
 ]))]
@@ -162,6 +162,26 @@ pub struct Step {
     /// The same task to several agents, and a choice among their answers (Scatter-Gather).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scatter: Option<ScatterStep>,
+    /// Nothing but time, for a while or until a moment. No agent is kept meanwhile, and no replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<WaitStep>,
+}
+
+/// How long a run waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.duration) != has(self.until)",
+     "message": "a wait has one end: write either duration or until"}
+]))]
+#[serde(rename_all = "camelCase")]
+pub struct WaitStep {
+    /// So long from the start of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<DurationText>,
+    /// Until this moment, such as `2026-11-21T17:00:00Z`; `${…}` in it are CEL expressions over `params`, `steps` and `run`. A moment that is past is no wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub until: Option<String>,
 }
 
 /// One task for one agent.

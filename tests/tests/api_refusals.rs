@@ -36,7 +36,7 @@ fn cases(department: &Department) -> Vec<Case> {
         case(
             "two kinds in one step",
             step(json!({"name": "a", "task": task, "pipeline": {"stages": [{"name": "s", "task": task}]}})),
-            &["spec.steps[0]", "exactly one kind", "task, map, parallel, pipeline or scatter"],
+            &["spec.steps[0]", "exactly one kind", "task, map, parallel, pipeline, scatter or wait"],
         ),
         case(
             "a scatter that gathers in two ways",
@@ -59,6 +59,11 @@ fn cases(department: &Department) -> Vec<Case> {
             "a compensation without an agent",
             step(json!({"name": "a", "task": task, "compensate": {"agent": {}}})),
             &["spec.steps[0].compensate.agent", "either pool", "or capability"],
+        ),
+        case(
+            "a wait with two ends",
+            step(json!({"name": "a", "wait": {"duration": "1s", "until": "2026-11-21T17:00:00Z"}})),
+            &["spec.steps[0].wait", "either duration or until"],
         ),
         case("no kind at all", step(json!({"name": "a"})), &["spec.steps[0]", "exactly one kind"]),
         case(

@@ -93,7 +93,7 @@ pub enum RunPhase {
 pub struct StepStatus {
     /// Name of the step.
     pub name: String,
-    /// Kind of the step: task, map, parallel, pipeline or scatter.
+    /// Kind of the step: task, map, parallel, pipeline, scatter or wait.
     pub kind: String,
     /// Where the step stands.
     pub phase: RunPhase,

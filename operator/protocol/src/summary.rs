@@ -86,7 +86,7 @@ impl Phase {
 pub struct StepSummary {
     /// Name of the step.
     pub name: Name,
-    /// `task`, `map`, `parallel`, `pipeline` or `scatter`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter` or `wait`.
     pub kind: String,
     /// Where it stands.
     pub phase: Phase,

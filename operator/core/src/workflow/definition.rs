@@ -85,6 +85,18 @@ pub enum StepKind {
     Pipeline(Vec<Stage>),
     /// The same task to several agents, and a choice among their answers.
     Scatter(Box<ScatterStep>),
+    /// Nothing but time.
+    Wait(Wait),
+}
+
+/// How long a run waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Wait {
+    /// So long from the start of the step.
+    For(#[serde(with = "millis")] Duration),
+    /// Until a moment: a template that yields a text of RFC 3339; over at once when it is past.
+    Until(Value),
 }
 
 /// A condition on the output of a step.

@@ -71,6 +71,11 @@ pub enum RunEvent {
         /// Why.
         reason: String,
     },
+    /// The time that a step waits for has come.
+    WaitOver {
+        /// The step.
+        step: Name,
+    },
     /// Somebody asked to cancel the run.
     CancelRequested {
         /// Who or what.

@@ -117,6 +117,7 @@ fn tasks(kind: &StepKind) -> Vec<&Task> {
             branches.iter().flat_map(|branch| &branch.stages).map(|stage| &stage.task).collect()
         }
         StepKind::Scatter(scatter) => vec![&scatter.task],
+        StepKind::Wait(_) => Vec::new(),
         StepKind::Pipeline(stages) => stages.iter().map(|stage| &stage.task).collect(),
     }
 }
@@ -126,6 +127,7 @@ const fn place(kind: &StepKind) -> &'static str {
         StepKind::Task(_) => "task",
         StepKind::Map(_) => "map.task",
         StepKind::Scatter(_) => "scatter.task",
+        StepKind::Wait(_) => "wait",
         StepKind::Parallel(_) => "parallel",
         StepKind::Pipeline(_) => "pipeline",
     }

@@ -10,7 +10,7 @@ use crate::{
     id::Name,
     workflow::definition::{
         Branch, Definition, FailurePolicy, GateFailure, Gather, MapStep, Reduce, ScatterStep, Stage, Step, StepKind,
-        Task,
+        Task, Wait,
     },
 };
 
@@ -154,6 +154,11 @@ impl<'d> Checker<'d> {
             StepKind::Parallel(branches) => self.check_branches(&format!("{field}.parallel.branches"), branches),
             StepKind::Pipeline(stages) => self.check_stages(&format!("{field}.pipeline.stages"), stages),
             StepKind::Scatter(scatter) => self.check_scatter(&format!("{field}.scatter"), scatter, &upstream),
+            StepKind::Wait(Wait::Until(moment)) => {
+                self.check_moment(&format!("{field}.wait.until"), moment, &upstream);
+                Vec::new()
+            }
+            StepKind::Wait(Wait::For(_)) => Vec::new(),
         };
         self.check_gate(&field, step, &upstream);
         self.check_compensation(index, step, &upstream);
@@ -231,6 +236,16 @@ impl<'d> Checker<'d> {
             placed.push(Placed { field: format!("{field}.reduce.task"), task, reads: &[Variable::Results] });
         }
         placed
+    }
+
+    fn check_moment(&mut self, field: &str, moment: &Value, upstream: &BTreeSet<usize>) {
+        let is_moment = |text: &str| text.contains("${") || text.parse::<jiff::Timestamp>().is_ok();
+        if moment.as_str().is_some_and(is_moment) {
+            self.check_template(field, moment, &[], upstream);
+        } else {
+            let remedy = "write one such as 2026-11-21T17:00:00Z, or ${…} with an expression that yields one";
+            self.add(field, format!("{moment} is no moment"), remedy);
+        }
     }
 
     fn check_branches<'t>(&mut self, field: &str, branches: &'t [Branch]) -> Vec<Placed<'t>> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workflow::{
-    definition::{FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, Step, StepKind},
+    definition::{FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, Step, StepKind, Wait},
     samples::{branch, definition, map, map_step, once, scatter, stage, step, task_step},
 };
 
@@ -299,4 +299,19 @@ fn gate(mut step: Step, expression: &str, on_failure: GateFailure) -> Step {
 fn a_gate_that_cannot_work_is_refused(#[case] step: Step, #[case] expected: &str) {
     let told = told(vec![step]);
     assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+}
+
+#[rstest]
+#[case::written("2026-11-21T17:00:00Z", None)]
+#[case::computed("${params.at}", Some("there is no parameter \"at\""))]
+#[case::no_moment(
+    "tomorrow",
+    Some("spec.steps[0].wait.until: \"tomorrow\" is no moment: write one such as 2026-11-21T17:00:00Z")
+)]
+fn moments_are_checked_as_far_as_they_are_known(#[case] moment: &str, #[case] expected: Option<&str>) {
+    let told = told(vec![step("a", &[], StepKind::Wait(Wait::Until(json!(moment))))]);
+    match expected {
+        None => assert!(told.is_empty(), "{told:?}"),
+        Some(expected) => assert!(told.len() == 1 && told[0].contains(expected), "{told:?}"),
+    }
 }

@@ -64,6 +64,7 @@ impl Fold<'_> {
                 }
                 self.state.cancelled = Some(cause.clone());
             }
+            RunEvent::WaitOver { step } => return self.wait_over(step),
             RunEvent::CompensationStarted { phase, message } => return self.start_compensation(*phase, message),
             RunEvent::Withdrawn { path, attempt } => return self.withdrawn(path, *attempt),
             RunEvent::Finished { phase, message } => {

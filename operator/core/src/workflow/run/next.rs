@@ -42,6 +42,7 @@ pub(super) struct Memo {
 enum Timer {
     Retry(TaskKey),
     StepTimeout(usize),
+    WaitOver(usize),
 }
 
 impl Memo {
@@ -51,6 +52,10 @@ impl Memo {
 
     pub(super) fn time_out_at(&mut self, at: Timestamp, step: usize) {
         self.timers.insert((at, Timer::StepTimeout(step)));
+    }
+
+    pub(super) fn wait_until(&mut self, at: Timestamp, step: usize) {
+        self.timers.insert((at, Timer::WaitOver(step)));
     }
 
     pub(super) fn withdraw(&mut self, path: TaskPath, attempt: u32, pool: Name) {
@@ -75,6 +80,9 @@ impl Memo {
             if let Some((timeout, started)) = plan.definition.steps[step].timeout.zip(of_step.started_at) {
                 memo.time_out_at(started.checked_add(timeout).unwrap_or(Timestamp::MAX), step);
             }
+            if let Body::Wait(until) = of_step.body {
+                memo.wait_until(until, step);
+            }
             for (part, task) in open_tasks(&of_step.body) {
                 match task.status {
                     Status::Due(None) => memo.fresh.push(TaskKey { step, part }),
@@ -94,7 +102,7 @@ impl Memo {
 
 fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
     match body {
-        Body::Closed => Vec::new(),
+        Body::Closed | Body::Wait(_) => Vec::new(),
         Body::Task(task) => vec![(Part::Only, task)],
         Body::Map(map) => {
             let items = map.tasks.iter().take(map.opened).enumerate().map(|(index, task)| (Part::Item(index), task));
@@ -201,6 +209,7 @@ fn fire_timers(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, acti
                 let is_told = memo.failing.contains(&step) || state.failed.contains(&step);
                 state.steps[step].phase == StepPhase::Running && !is_told
             }
+            Timer::WaitOver(step) => state.steps[step].phase == StepPhase::Running,
         };
         if is_valid && at > now {
             break;
@@ -209,6 +218,9 @@ fn fire_timers(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, acti
         match timer {
             _ if !is_valid => {}
             Timer::Retry(key) => memo.fresh.push(key),
+            Timer::WaitOver(step) => {
+                actions.push(Action::Append(RunEvent::WaitOver { step: plan.name(step).clone() }));
+            }
             Timer::StepTimeout(step) => {
                 let timeout = plan.definition.steps[step].timeout.unwrap_or_default();
                 fail_step(plan, memo, step, format!("the step took longer than its timeout of {timeout:?}"), actions);

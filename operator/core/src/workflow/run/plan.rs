@@ -1,6 +1,6 @@
 //! A definition made ready to run: names resolved to positions, templates compiled.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     expression::{Expression, Template, Vocabulary},
     id::{Name, RunId, TaskPath},
     workflow::{
-        definition::{Definition, FailurePolicy, MapStep, Reduce, ScatterStep, Stage, StepKind, Task},
+        definition::{Definition, FailurePolicy, MapStep, Reduce, ScatterStep, Stage, StepKind, Task, Wait},
         graph,
     },
 };
@@ -65,6 +65,14 @@ pub(super) enum BodyPlan {
     /// The branches of a parallel step, or the only chain of a pipeline.
     Chains(Vec<Vec<Template>>),
     Scatter(Box<ScatterPlan>),
+    Wait(WaitPlan),
+}
+
+/// How long a step waits.
+#[derive(Debug)]
+pub(super) enum WaitPlan {
+    For(Duration),
+    Until(Template),
 }
 
 impl Plan {
@@ -104,6 +112,8 @@ impl Plan {
                 }
                 StepKind::Pipeline(stages) => BodyPlan::Chains(vec![chain(stages)?]),
                 StepKind::Scatter(scatter) => BodyPlan::Scatter(Box::new(ScatterPlan::compile(scatter)?)),
+                StepKind::Wait(Wait::For(duration)) => BodyPlan::Wait(WaitPlan::For(*duration)),
+                StepKind::Wait(Wait::Until(moment)) => BodyPlan::Wait(WaitPlan::Until(template(moment)?)),
             };
             let when = match &step.when {
                 Some(when) => Some(expression(when)?),

@@ -132,6 +132,8 @@ pub(super) enum Body {
     Map(MapState),
     Chains(Vec<ChainState>),
     Scatter(ScatterState),
+    /// Until this moment.
+    Wait(Timestamp),
 }
 
 /// The tasks of a running map.

@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 use super::{
     MAX_ITEMS, StepPhase, flaw,
     next::Memo,
-    plan::{BodyPlan, Plan},
+    plan::{BodyPlan, Plan, WaitPlan},
     state::{Body, ChainState, Decision, MapState, Part, ScatterState, State, Status, TaskKey, TaskState},
 };
 use crate::{
     expression::{Expression, Template},
+    id::Name,
     workflow::{
         definition::{GateFailure, MapStep, Reduce, StepKind},
         reduce,
@@ -71,6 +72,11 @@ impl Fold<'_> {
                     .fresh
                     .extend((0..scatter.tasks.len()).map(|target| TaskKey { step, part: Part::Item(target) }));
             }
+            Body::Wait(until) => {
+                let until = *until;
+                self.memo.wait_until(until, step);
+                self.state.steps[step].message = Some(format!("waits until {until}"));
+            }
             Body::Chains(chains) => {
                 let keys = (0..chains.len()).map(|chain| TaskKey { step, part: Part::Stage { chain, stage: 0 } });
                 self.memo.fresh.extend(keys);
@@ -95,11 +101,34 @@ impl Fold<'_> {
                 let targets = self.plan.scatter(step).map_or(0, |(scatter, _)| scatter.to as usize);
                 Body::Scatter(ScatterState { tasks: vec![TaskState::DUE; targets], answers: Vec::new(), failed: 0 })
             }
+            BodyPlan::Wait(wait) => Body::Wait(self.end_of_wait(wait)?),
             BodyPlan::Chains(chains) => {
                 let chain = ChainState { stage: 0, task: TaskState::DUE, previous: Value::Null, is_done: false };
                 Body::Chains(vec![chain; chains.len()])
             }
         })
+    }
+
+    fn end_of_wait(&self, wait: &WaitPlan) -> Result<Timestamp, String> {
+        let moment = match wait {
+            WaitPlan::For(duration) => return Ok(self.at.checked_add(*duration).unwrap_or(Timestamp::MAX)),
+            WaitPlan::Until(moment) => moment,
+        };
+        let scope = self.state.scope(self.plan, moment.references());
+        let found = moment.evaluate(&scope).map_err(|error| format!("wait.until: {error}"))?;
+        let parsed = found.as_str().and_then(|text| text.parse().ok());
+        parsed.ok_or_else(|| format!("wait.until: {found} is no moment: write one such as 2026-11-21T17:00:00Z"))
+    }
+
+    pub(super) fn wait_over(&mut self, step: &Name) -> bool {
+        let Some(step) = self.plan.step(step.as_str()) else { return false };
+        let state = &mut self.state.steps[step];
+        if state.phase != StepPhase::Running || !matches!(state.body, Body::Wait(_)) {
+            return false;
+        }
+        state.message = None;
+        self.succeed(step, Value::Null);
+        true
     }
 
     fn items(&self, items: &Template) -> Result<Vec<Value>, String> {
@@ -322,7 +351,7 @@ fn count_of_tasks(kind: &StepKind, body: &Body) -> u64 {
         (StepKind::Map(map), Body::Map(tasks)) => {
             tasks.items.len() + usize::from(matches!(map.reduce, Reduce::Task(_)))
         }
-        (StepKind::Map(_), _) => 0,
+        (StepKind::Map(_) | StepKind::Wait(_), _) => 0,
         (StepKind::Parallel(branches), _) => branches.iter().map(|branch| branch.stages.len()).sum(),
         (StepKind::Pipeline(stages), _) => stages.len(),
         (StepKind::Scatter(scatter), _) => scatter.to as usize,

@@ -22,7 +22,7 @@ use crate::{
 pub struct StepView<'r> {
     /// Its name.
     pub name: &'r Name,
-    /// `task`, `map`, `parallel`, `pipeline` or `scatter`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter` or `wait`.
     pub kind: &'static str,
     /// Where it stands.
     pub phase: StepPhase,
@@ -137,6 +137,7 @@ impl Run {
                     StepKind::Parallel(_) => "parallel",
                     StepKind::Pipeline(_) => "pipeline",
                     StepKind::Scatter(_) => "scatter",
+                    StepKind::Wait(_) => "wait",
                 },
                 phase,
                 message: message.or(match phase {

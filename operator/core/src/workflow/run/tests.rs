@@ -6,6 +6,7 @@ mod gates;
 mod journal;
 mod patterns;
 mod scatter;
+mod waits;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workflow::{
-    definition::{FailurePolicy, Gate, GateFailure, Reduce, Step, StepKind},
+    definition::{FailurePolicy, Gate, GateFailure, Reduce, Step, StepKind, Wait},
     journal::{FailureReason, Outcome},
     samples::{branch, definition, map, map_step, name, once, scatter, stage, step, task, task_step},
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tetrarch_core::workflow::definition::{
     AgentSelector, Branch, Gate, GateFailure, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind,
-    Task,
+    Task, Wait,
 };
 use tetrarch_crds::workflow as written;
 
@@ -99,6 +99,7 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         ("parallel", step.parallel.is_some()),
         ("pipeline", step.pipeline.is_some()),
         ("scatter", step.scatter.is_some()),
+        ("wait", step.wait.is_some()),
     ]
     .into_iter()
     .filter_map(|(kind, present)| present.then_some(kind))
@@ -110,20 +111,37 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         );
         return None;
     }
-    match (&step.task, &step.map, &step.parallel, &step.pipeline, &step.scatter) {
-        (Some(written), ..) => task(written, &format!("{path}.task"), violations).map(StepKind::Task),
-        (_, Some(written), ..) => map(written, &format!("{path}.map"), violations).map(Box::new).map(StepKind::Map),
-        (_, _, Some(written), ..) => {
-            all(&written.branches, &format!("{path}.parallel.branches"), violations, branch).map(StepKind::Parallel)
+    if let Some(written) = &step.task {
+        return task(written, &format!("{path}.task"), violations).map(StepKind::Task);
+    }
+    if let Some(written) = &step.map {
+        return map(written, &format!("{path}.map"), violations).map(Box::new).map(StepKind::Map);
+    }
+    if let Some(written) = &step.parallel {
+        let path = format!("{path}.parallel.branches");
+        return all(&written.branches, &path, violations, branch).map(StepKind::Parallel);
+    }
+    if let Some(written) = &step.pipeline {
+        return all(&written.stages, &format!("{path}.pipeline.stages"), violations, stage).map(StepKind::Pipeline);
+    }
+    if let Some(written) = &step.scatter {
+        return scatter(written, &format!("{path}.scatter"), violations).map(Box::new).map(StepKind::Scatter);
+    }
+    if let Some(written) = &step.wait {
+        return wait(written, &format!("{path}.wait"), violations).map(StepKind::Wait);
+    }
+    violations.add(path, "has no kind: write one of task, map, parallel, pipeline, scatter or wait");
+    None
+}
+
+fn wait(wait: &written::WaitStep, path: &str, violations: &mut Violations) -> Option<Wait> {
+    match (&wait.duration, &wait.until) {
+        (Some(duration), None) => {
+            optional_duration(&format!("{path}.duration"), Some(duration), violations).map(Wait::For)
         }
-        (_, _, _, Some(written), _) => {
-            all(&written.stages, &format!("{path}.pipeline.stages"), violations, stage).map(StepKind::Pipeline)
-        }
-        (.., Some(written)) => {
-            scatter(written, &format!("{path}.scatter"), violations).map(Box::new).map(StepKind::Scatter)
-        }
-        (None, None, None, None, None) => {
-            violations.add(path, "has no kind: write one of task, map, parallel, pipeline or scatter");
+        (None, Some(moment)) => Some(Wait::Until(Value::String(moment.clone()))),
+        _ => {
+            violations.add(path, "needs one end: write either duration, such as 10m, or until, a moment");
             None
         }
     }

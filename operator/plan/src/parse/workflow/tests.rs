@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use tetrarch_core::workflow::definition::{Gather, Late, StepKind};
+use tetrarch_core::workflow::definition::{Gather, Late, StepKind, Wait};
 
 use super::definition;
 
@@ -56,7 +56,7 @@ fn ways_to_gather_are_read(#[case] written: Value, #[case] expected: Gather) {
 )]
 #[case::no_kind(
     json!({"name": "s"}),
-    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline or scatter"
+    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter or wait"
 )]
 fn mistakes_are_told(#[case] step: Value, #[case] expected: &str) {
     let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
@@ -87,4 +87,21 @@ fn a_compensation_is_read_like_any_task() {
 fn mistakes_of_compensations_are_told(#[case] step: Value, #[case] expected: &str) {
     let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(told, [expected]);
+}
+
+#[rstest]
+#[case::for_a_while(json!({"duration": "90s"}), Ok(Wait::For(std::time::Duration::from_secs(90))))]
+#[case::until_a_moment(json!({"until": "2026-11-21T17:00:00Z"}), Ok(Wait::Until(json!("2026-11-21T17:00:00Z"))))]
+#[case::no_end(json!({}), Err("spec.steps[0].wait: needs one end: write either duration, such as 10m, or until, a moment"))]
+#[case::no_duration(
+    json!({"duration": "long"}),
+    Err("spec.steps[0].wait.duration: \"long\" is not a duration: write a number with a unit ms, s, m or h, such as 30s, 5m or 1h30m")
+)]
+fn waits_are_read(#[case] written: Value, #[case] expected: Result<Wait, &str>) {
+    let read = definition(&workflow(&json!({"name": "s", "wait": written})));
+    match (read, expected) {
+        (Ok(read), Ok(expected)) => assert_eq!(read.steps[0].kind, StepKind::Wait(expected)),
+        (Err(told), Err(expected)) => assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]),
+        (read, expected) => panic!("{read:?} instead of {expected:?}"),
+    }
 }

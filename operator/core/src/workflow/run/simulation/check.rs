@@ -27,6 +27,7 @@ struct Facts<'j> {
     withdrawn: BTreeMap<Attempt, usize>,
     skipped: BTreeMap<&'j str, usize>,
     failed: BTreeMap<&'j str, usize>,
+    waited: BTreeMap<&'j str, usize>,
     lost: Option<usize>,
     finished: Vec<(usize, FinalPhase, &'j str)>,
 }
@@ -38,6 +39,7 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
         withdrawn: BTreeMap::new(),
         skipped: BTreeMap::new(),
         failed: BTreeMap::new(),
+        waited: BTreeMap::new(),
         lost: None,
         finished: Vec::new(),
     };
@@ -57,6 +59,9 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
             }
             Entry::Run(RunEvent::StepFailed { step, .. }) => {
                 facts.failed.entry(step.as_str()).or_insert(position);
+            }
+            Entry::Run(RunEvent::WaitOver { step }) => {
+                facts.waited.entry(step.as_str()).or_insert(position);
             }
             Entry::Run(RunEvent::CompensationStarted { .. }) => {
                 facts.lost.get_or_insert(position);
@@ -159,8 +164,9 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
         }
         let is_skipped = facts.skipped.get(name.as_str()).is_some_and(|at| *at < start);
         let is_empty = matches!(&before.kind, StepKind::Map(map) if map.items == json!([]) && !matches!(map.reduce, Reduce::Task(_)));
+        let is_waited = facts.waited.get(name.as_str()).is_some_and(|at| *at < start);
         let mut tasks = facts.of_step(before).peekable();
-        if tasks.peek().is_none() && !is_skipped && !is_empty {
+        if tasks.peek().is_none() && !is_skipped && !is_empty && !is_waited {
             return told("had not started");
         }
         for (task, position) in tasks {
@@ -210,6 +216,7 @@ fn has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
         StepKind::Pipeline(stages) => good.len() == stages.len(),
         StepKind::Parallel(branches) => good.len() == branches.iter().map(|branch| branch.stages.len()).sum::<usize>(),
         StepKind::Scatter(scatter) => gathered(facts, step, scatter, position).is_some(),
+        StepKind::Wait(_) => facts.waited.get(name.as_str()).is_some_and(|at| *at < position),
         StepKind::Map(map) => {
             let items = map.items.as_array().map_or(0, Vec::len);
             let of_items = (0..items).filter(|index| good.contains(&format!("{name}:{index}"))).count();
@@ -248,6 +255,7 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
     }
     let good = good_paths(facts, step, end);
     match &step.kind {
+        StepKind::Wait(_) => Value::Null,
         StepKind::Task(_) => json!(name.as_str()),
         StepKind::Pipeline(stages) => json!(format!("{name}:{}", stages[stages.len() - 1].name)),
         StepKind::Parallel(branches) => branches

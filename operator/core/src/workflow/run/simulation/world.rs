@@ -12,7 +12,7 @@ use super::super::{Action, Run};
 use crate::{
     id::{RunId, TaskPath},
     workflow::{
-        definition::{Definition, FailurePolicy, Gather, Late, Reduce, ScatterStep, Step, StepKind, Task},
+        definition::{Definition, FailurePolicy, Gather, Late, Reduce, ScatterStep, Step, StepKind, Task, Wait},
         journal::{Entry, FailureReason, Outcome, RunEvent},
         samples::{branch, definition, map, map_step, name, once, stage, step},
     },
@@ -340,7 +340,8 @@ fn random_kind(random: &mut Random) -> StepKind {
             })
             .collect()
     };
-    match random.below(12) {
+    match random.below(13) {
+        12 => StepKind::Wait(Wait::For(Duration::from_millis(random.below(3_000) as u64))),
         0..4 => StepKind::Task(random_task(random)),
         10..12 => random_scatter(random),
         4..8 => {
