@@ -292,8 +292,9 @@ async fn what_was_there_before_counts_and_what_goes_beyond_a_quota_is_recorded()
     replicas.end().await
 }
 
+/// The last one by name: what it overbooks stays behind, and its replicas would be busy with it.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_race_overbooks_when_ledgers_are_written_without_their_precondition() -> Result<()> {
+async fn writers_without_the_precondition_of_the_ledger_overbook_in_the_same_race() -> Result<()> {
     let _alone = ALONE.lock().await;
     let cluster = Cluster::connect().await?;
     let name = &unique("capacity-careless");
