@@ -1,6 +1,6 @@
 # Every command anyone needs. Each target is one small script in tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down test test-unit test-api test-cluster lint generate bench fuzz
+.PHONY: help demo down test test-unit test-api test-cluster lint generate journals bench fuzz
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +28,9 @@ lint: ## Formatting, clippy, shell, crate walls, stale files, licences, chart sc
 
 generate: ## Write the CRDs and all that is derived from them or from the roles
 	@tests/generate.sh
+
+journals: ## Record journals of runs that this version has none of
+	@tests/journals.sh
 
 bench: ## Measure against a floor taken in the same run
 	@tests/bench.sh

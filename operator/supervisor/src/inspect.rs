@@ -32,6 +32,14 @@ pub enum Error {
         "there is no run {0}: it never was, or is beyond the retention of its Workflow; `runs` lists those there are"
     )]
     UnknownRun(RunId),
+    /// A newer version went on with the run.
+    #[error("run {run} cannot be read: {why}; ask a Supervisor of the version that wrote it, or of a later one")]
+    Unreadable {
+        /// The run.
+        run: RunId,
+        /// What cannot be read.
+        why: String,
+    },
     /// The run has no output.
     #[error("run {run} has no output: it is {phase}")]
     NoOutput {
@@ -92,14 +100,20 @@ pub async fn read_output(bus: &Bus, supervisor: &Name, run: &RunId) -> Result<Va
     let filters = subject::everything_of_run(supervisor, run)
         .into_iter()
         .filter(|filter| ["task.", "res.", "run."].iter().any(|kind| filter.starts_with(kind)));
-    let folded = fold(read(bus, filters.collect()).await?);
+    let records = read(bus, filters.collect()).await?;
+    if let Some(why) = unreadable(&records).remove(run) {
+        return Err(Error::Unreadable { run: run.clone(), why });
+    }
+    let folded = fold(records);
     let folded = folded.get(run).ok_or_else(|| Error::UnknownRun(run.clone()))?;
     folded.output().ok_or_else(|| Error::NoOutput { run: run.clone(), phase: phase(folded) })
 }
 
 /// All runs in the order of acceptance.
 pub async fn list_runs(bus: &Bus, supervisor: &Name) -> Result<Vec<Listed>, Error> {
-    let folded = fold(read(bus, subject::journal_of_supervisor(supervisor).to_vec()).await?);
+    let records = read(bus, subject::journal_of_supervisor(supervisor).to_vec()).await?;
+    let mut unreadable = unreadable(&records);
+    let folded = fold(records);
     let mut runs: Vec<Listed> = folded
         .into_values()
         .map(|run| Listed {
@@ -108,7 +122,7 @@ pub async fn list_runs(bus: &Bus, supervisor: &Name) -> Result<Vec<Listed>, Erro
             phase: phase(&run),
             progress: run.progress(),
             accepted_at: run.accepted_at(),
-            message: run.message(),
+            message: unreadable.remove(run.id()).or_else(|| run.message()),
         })
         .collect();
     runs.sort_by_key(|run| run.accepted_at);
@@ -117,6 +131,17 @@ pub async fn list_runs(bus: &Bus, supervisor: &Name) -> Result<Vec<Listed>, Erro
 
 async fn read(bus: &Bus, filters: Vec<String>) -> Result<Vec<Record>, Error> {
     tokio::time::timeout(PATIENCE, journal::read(bus, filters)).await.map_err(|_| Error::Silent(PATIENCE))
+}
+
+/// What cannot be read of runs, by the first such entry of each.
+fn unreadable(records: &[Record]) -> BTreeMap<RunId, String> {
+    let mut unreadable = BTreeMap::new();
+    for record in records {
+        if let Body::Unreadable(why) = &record.body {
+            unreadable.entry(record.run.clone()).or_insert_with(|| why.clone());
+        }
+    }
+    unreadable
 }
 
 fn fold(records: Vec<Record>) -> BTreeMap<RunId, Run> {

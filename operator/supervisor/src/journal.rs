@@ -9,11 +9,13 @@ use tetrarch_bus::{
     follow::{self, Delivered, Follow, Start},
 };
 use tetrarch_core::{
-    id::{Name, RunId, TaskPath},
+    id::{Name, RunId, TaskId, TaskPath},
     workflow::journal::{Entry, FailureReason, Outcome, RunEvent},
 };
 use tetrarch_protocol::{
+    VERSION,
     blob::Payload,
+    journal::{Line, newer_version},
     stream::WORK,
     subject::{self, Subject},
     task::{ResultEnvelope, ResultOutcome},
@@ -58,7 +60,7 @@ pub struct Record {
 pub enum Body {
     /// Something the engine folds.
     Entry(Entry),
-    /// A run event that this version cannot read.
+    /// Something that this version cannot read, with the reason.
     Unreadable(String),
 }
 
@@ -119,6 +121,25 @@ pub async fn read(bus: &Bus, filters: Vec<String>) -> Vec<Record> {
     }
 }
 
+/// The entry of a printed line, as a follower of the stream sees it; none for what is not folded. Large values are not loaded.
+pub fn read_line(line: &Line) -> Option<Record> {
+    let message = Delivered {
+        subject: line.subject.clone(),
+        sequence: line.sequence,
+        at: line.at,
+        payload: line.body.to_string().into(),
+        deleted: false,
+        pending: 0,
+    };
+    match decode(&message)? {
+        Decoded::Whole(record) => Some(record),
+        Decoded::Large { record, path, attempt, .. } => {
+            let outcome = unusable("the output is larger than a message".to_owned());
+            Some(Record { body: result(path, attempt, outcome), ..record })
+        }
+    }
+}
+
 fn decode(message: &Delivered) -> Option<Decoded> {
     let record = |run: RunId, body: Body| Record {
         sequence: message.sequence,
@@ -134,6 +155,18 @@ fn decode(message: &Delivered) -> Option<Decoded> {
             return None;
         }
     };
+    if let Some(version) = newer_version(&message.payload) {
+        let (Subject::Task { task: TaskId { run, .. }, .. }
+        | Subject::Result { task: TaskId { run, .. }, .. }
+        | Subject::Run { run, .. }) = subject
+        else {
+            return None;
+        };
+        let sequence = message.sequence;
+        tracing::error!(%run, sequence, version, "a newer version wrote an entry; its run is left alone");
+        let why = format!("entry {sequence} of its journal is of version {version}, this one knows up to {VERSION}");
+        return Some(Decoded::Whole(record(run, Body::Unreadable(why))));
+    }
     let decoded = match subject {
         Subject::Task { pool, task, .. } => {
             let entry = Entry::Dispatched { path: task.path, attempt: task.attempt, pool };
@@ -143,7 +176,8 @@ fn decode(message: &Delivered) -> Option<Decoded> {
             Ok(event) => record(run, Body::Entry(Entry::Run(event))),
             Err(error) => {
                 tracing::error!(%run, sequence = message.sequence, %error, "run event is not readable");
-                record(run, Body::Unreadable(error.to_string()))
+                let why = format!("entry {} of its journal is not readable: {error}", message.sequence);
+                record(run, Body::Unreadable(why))
             }
         }),
         Subject::Result { task, .. } => match serde_json::from_slice::<ResultEnvelope>(&message.payload) {

@@ -24,4 +24,5 @@ mod report;
 mod service;
 mod writer;
 
+pub use report::build_summary;
 pub use service::{Error, Handle, Options, start};

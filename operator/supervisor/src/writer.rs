@@ -13,7 +13,7 @@ use tetrarch_core::{
     priority::Class,
     workflow::journal::RunEvent,
 };
-use tetrarch_protocol::{VERSION, subject::Subject, task::TaskEnvelope};
+use tetrarch_protocol::{VERSION, journal::RunEnvelope, subject::Subject, task::TaskEnvelope};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Groups of writes that are under way at once.
@@ -149,7 +149,8 @@ async fn encode(bus: &Bus, supervisor: &Name, request: Request) -> Result<Messag
     match request {
         Request::Append { run, expected, event } => {
             let subject = Subject::Run { supervisor: supervisor.clone(), run }.to_string();
-            Ok(Message { subject, payload: serde_json::to_vec(&event).map_err(failed)?.into(), expected })
+            let body = serde_json::to_vec(&RunEnvelope { version: VERSION, event: &event }).map_err(failed)?;
+            Ok(Message { subject, payload: body.into(), expected })
         }
         Request::Dispatch(dispatch) => {
             let Dispatch { task, pool, class, workflow, input, timeout_ms, deadline, idempotent } = *dispatch;

@@ -41,7 +41,7 @@ impl Driver {
             return;
         }
         let Some(slot) = self.runs.get_mut(id) else { return };
-        if slot.is_purging {
+        if slot.is_purging || slot.unreadable.is_some() {
             return;
         }
         let mut due = Vec::new();
@@ -100,7 +100,10 @@ impl Driver {
 
     /// Writes the next event of a run, unless one is being written.
     pub(super) fn append_next(&mut self, id: &RunId) {
-        let Some(slot) = self.runs.get_mut(id).filter(|slot| !slot.is_appending && !slot.must_reissue) else { return };
+        let Some(slot) = self.runs.get_mut(id) else { return };
+        if slot.is_appending || slot.must_reissue || slot.unreadable.is_some() {
+            return;
+        }
         if let Some(event) = slot.appends.front() {
             slot.is_appending = true;
             let (run, expected, event) = (id.clone(), slot.last_event, event.clone());

@@ -32,6 +32,9 @@ impl Driver {
             }
             for request in &snapshot.runs {
                 let run = &request.run;
+                if self.runs.unreadable(run).is_some() {
+                    self.changed.summaries.insert(workflow.clone());
+                }
                 if !self.owns(run) || self.runs.is_known(run) {
                     continue;
                 }

@@ -66,15 +66,8 @@ impl Driver {
         let Record { sequence, at, run, body, .. } = record;
         let entry = match body {
             Body::Entry(entry) => entry,
-            Body::Unreadable(_) if self.runs.get(&run).is_none() => {
-                // Perhaps a newer version wrote it: whatever belongs to it is left alone.
-                self.runs.set_unreadable(run);
-                return;
-            }
-            Body::Unreadable(_) => {
-                if let Some(slot) = self.runs.get_mut(&run) {
-                    slot.observe_event(sequence);
-                }
+            Body::Unreadable(why) => {
+                self.leave_alone(run, why);
                 return;
             }
         };
@@ -89,6 +82,20 @@ impl Driver {
             return;
         }
         self.fold_known(&run, &entry, sequence, at);
+    }
+
+    /// Perhaps a newer version wrote it. To go on as if it were not there could undo what it says, so the run waits for that version.
+    fn leave_alone(&mut self, run: RunId, why: String) {
+        match self.runs.get_mut(&run) {
+            None => self.runs.set_unreadable(run, why),
+            // Nothing changes a run that has ended.
+            Some(slot) if slot.is_finished() => {}
+            Some(slot) => {
+                slot.unreadable.get_or_insert(why);
+                self.changed.summaries.insert(slot.run.definition().workflow.clone());
+            }
+        }
+        self.changed.wants = true;
     }
 
     fn accepted(&mut self, run: Run, sequence: u64) {
@@ -145,6 +152,9 @@ impl Driver {
                     }
                 }
             }
+        }
+        if slot.unreadable.is_some() {
+            return;
         }
         slot.run.apply(entry, at);
         slot.refusal = None;

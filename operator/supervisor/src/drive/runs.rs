@@ -1,6 +1,6 @@
 //! The runs that are known, in the order in which they were accepted, with what is under way for each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
 use tetrarch_core::{
@@ -65,6 +65,8 @@ pub struct Slot {
     pub refusal: Option<String>,
     /// When it is to be looked at again.
     pub wake: Option<Timestamp>,
+    /// What this version could not read in its journal: from there on the run is left alone.
+    pub unreadable: Option<String>,
 }
 
 impl Slot {
@@ -86,6 +88,7 @@ impl Slot {
             is_purging: false,
             refusal: None,
             wake: None,
+            unreadable: None,
         }
     }
 
@@ -113,7 +116,7 @@ impl Slot {
 
     /// Whether an event that does not come from the run itself may be appended.
     pub fn is_open(&self) -> bool {
-        !self.is_finished() && !self.must_reissue && !self.is_purging
+        !self.is_finished() && !self.must_reissue && !self.is_purging && self.unreadable.is_none()
     }
 
     /// Its priority class.
@@ -134,8 +137,8 @@ pub struct Runs {
     order: BTreeMap<u64, RunId>,
     unfinished: BTreeMap<u64, RunId>,
     latest: BTreeMap<Name, u64>,
-    /// Runs whose first event cannot be read: not to be touched.
-    unreadable: HashSet<RunId>,
+    /// Runs whose first event cannot be read, with the reason: not to be touched.
+    unreadable: HashMap<RunId, String>,
     /// Runs that other replicas purge.
     expired: BTreeSet<RunId>,
 }
@@ -210,13 +213,18 @@ impl Runs {
     }
 
     /// Notes a run that must not be touched.
-    pub fn set_unreadable(&mut self, run: RunId) {
-        self.unreadable.insert(run);
+    pub fn set_unreadable(&mut self, run: RunId, why: String) {
+        self.unreadable.entry(run).or_insert(why);
+    }
+
+    /// Why a run is not to be touched of which not even the first event can be read.
+    pub fn unreadable(&self, run: &RunId) -> Option<&str> {
+        self.unreadable.get(run).map(String::as_str)
     }
 
     /// Whether this run id was ever seen.
     pub fn is_known(&self, run: &RunId) -> bool {
-        self.by_id.contains_key(run) || self.unreadable.contains(run) || self.expired.contains(run)
+        self.by_id.contains_key(run) || self.unreadable.contains_key(run) || self.expired.contains(run)
     }
 
     /// Runs that have not ended, in the order of acceptance.

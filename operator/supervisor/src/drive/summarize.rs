@@ -48,14 +48,27 @@ impl Driver {
         if let Some((run, refusal)) = refused.and_then(|(run, wanted)| Some((run, wanted.refusal.as_ref()?))) {
             return Some(build_refusal(run, refusal));
         }
+        if let Some(left) = self.left_alone(workflow) {
+            return Some(left);
+        }
         let slot = self.runs.latest(workflow).filter(|slot| self.owns(slot.run.id()) && !slot.is_purging)?;
         Some(build_summary(&slot.run, self.waits_for(slot)))
+    }
+
+    /// The summary of a Workflow whose wanted run cannot even be begun to read.
+    fn left_alone(&self, workflow: &Name) -> Option<RunSummary> {
+        let wanted = self.config.workflows.get(workflow)?.runs.iter().filter(|wanted| self.owns(&wanted.run));
+        let (run, why) = wanted.map(|wanted| &wanted.run).find_map(|run| Some((run, self.runs.unreadable(run)?)))?;
+        Some(build_refusal(run, &tell_left_alone(why)))
     }
 
     /// What a run waits for, when it waits for something that people may want to know.
     fn waits_for(&self, slot: &Slot) -> Option<String> {
         if slot.is_finished() {
             return None;
+        }
+        if let Some(why) = &slot.unreadable {
+            return Some(tell_left_alone(why));
         }
         if let Some(refusal) = &slot.refusal {
             return Some(refusal.clone());
@@ -114,4 +127,8 @@ impl Driver {
         }
         is_sent
     }
+}
+
+fn tell_left_alone(why: &str) -> String {
+    format!("the run is left alone as it is: {why}; run its Supervisor with the version that wrote it, or a later one")
 }

@@ -1,0 +1,139 @@
+//! The runs of which journals are kept: each pattern, and each way in which a run can end.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tetrarch_core::workflow::definition::Definition;
+use tetrarch_protocol::{subject::Subject, task::ResultOutcome};
+
+use crate::world::{Behaviour, fail, map, step, succeed, task, workflow_with};
+
+/// A run to record.
+pub struct Scenario {
+    /// Name of its Workflow and of its files.
+    pub name: &'static str,
+    steps: Value,
+    settings: Value,
+    /// How it ends.
+    pub ends: &'static str,
+    /// Whether somebody cancels it when its first step has ended.
+    pub is_cancelled: bool,
+}
+
+impl Scenario {
+    /// What is run.
+    pub fn definition(&self) -> Definition {
+        workflow_with(self.name, self.steps.clone(), self.settings.clone())
+    }
+}
+
+fn succeeds(name: &'static str, steps: Value) -> Scenario {
+    Scenario { name, steps, settings: json!({}), ends: "Succeeded", is_cancelled: false }
+}
+
+fn scatter(gather: Value, late: &str) -> Value {
+    let scatter = json!({"task": task(json!("${index}")), "to": 3, "gather": gather, "late": late});
+    json!([{"name": "ask", "kind": {"scatter": scatter}}])
+}
+
+fn undone(name: &str, after: &[&str], input: Value) -> Value {
+    let mut made = step(name, after, input);
+    made["compensate"] = task(json!({"undo": name}));
+    made
+}
+
+/// All of them.
+pub fn all() -> Vec<Scenario> {
+    let parallel = json!({"parallel": [
+        {"name": "a", "stages": [{"name": "one", "task": task(json!("a"))}]},
+        {"name": "b", "stages": [{"name": "one", "task": task(json!("b"))}, {"name": "two", "task": task(json!("${previous}"))}]},
+    ]});
+    let pipeline = json!({"pipeline": [{"name": "one", "task": task(json!(1))}, {"name": "two", "task": task(json!("${previous}"))}]});
+    let mut reduced = map("each", 6, 3);
+    reduced["kind"]["map"]["reduce"] = json!({"task": task(json!("${results}"))});
+    let mut tolerant = map("each", 4, 4);
+    tolerant["kind"]["map"]["task"] = task(json!({"refuseOdd": "${item}"}));
+    tolerant["kind"]["map"]["minSuccessPercent"] = json!(50);
+    let mut gated = step("draft", &[], json!({"failures": 0, "verdict": "${verdict}"}));
+    gated["gate"] = json!({"expression": "output.verdict != null", "message": "say it again", "onFailure": "Retry"});
+    let pause =
+        |milliseconds: u64| json!({"name": "pause", "after": ["first"], "kind": {"wait": {"for": milliseconds}}});
+    vec![
+        succeeds("task", json!([step("only", &[], json!({"say": "hello"}))])),
+        succeeds(
+            "order",
+            json!([
+                step("first", &[], json!({"n": 1})),
+                step("second", &["first"], json!("${steps.first.output.n + 1}")),
+                {"name": "never", "after": ["first"], "when": "steps.first.output.n > 1", "kind": {"task": task(json!(0))}},
+                step("last", &["second", "never"], json!("${steps.second.output}")),
+            ]),
+        ),
+        succeeds("map", json!([reduced])),
+        succeeds("map-tolerant", json!([tolerant])),
+        succeeds("parallel", json!([{"name": "sides", "kind": parallel}])),
+        succeeds("pipeline", json!([{"name": "chain", "kind": pipeline}])),
+        succeeds("scatter-first", scatter(json!("first"), "Withdraw")),
+        succeeds("scatter-quorum", scatter(json!({"quorum": {"atLeast": 2}}), "Collect")),
+        succeeds("scatter-best", scatter(json!({"best": {"score": "output", "atLeast": 3}}), "Collect")),
+        succeeds("wait", json!([step("first", &[], json!(1)), pause(50), step("last", &["pause"], json!(2))])),
+        succeeds("gate", json!([gated])),
+        succeeds("retry", json!([step("flaky", &[], json!({"failures": 2}))])),
+        Scenario {
+            ends: "Failed",
+            ..succeeds(
+                "failed",
+                json!([step("first", &[], json!(1)), step("refused", &["first"], json!({"refuse": true}))]),
+            )
+        },
+        Scenario {
+            ends: "Failed",
+            settings: json!({"onFailure": "Continue"}),
+            ..succeeds(
+                "failed-beside",
+                json!([step("refused", &[], json!({"refuse": true})), step("good", &[], json!(1))]),
+            )
+        },
+        Scenario {
+            ends: "Compensated",
+            settings: json!({"onFailure": "Compensate"}),
+            ..succeeds(
+                "saga",
+                json!([
+                    undone("flight", &[], json!("flight")),
+                    undone("hotel", &["flight"], json!("hotel")),
+                    step("pay", &["hotel"], json!({"refuse": true})),
+                ]),
+            )
+        },
+        Scenario { ends: "OutcomeUnknown", ..succeeds("unknown", json!([step("lost", &[], json!({"lose": true}))])) },
+        Scenario {
+            ends: "Cancelled",
+            is_cancelled: true,
+            ..succeeds(
+                "cancelled",
+                json!([step("first", &[], json!(1)), pause(600_000), step("last", &["pause"], json!(2))]),
+            )
+        },
+    ]
+}
+
+/// An agent that does what its input says, and otherwise answers with it.
+pub fn agent() -> Behaviour {
+    Arc::new(|subject, input| {
+        let attempt = match subject {
+            Subject::Task { task, .. } => u64::from(task.attempt),
+            _ => 0,
+        };
+        if input["failures"].as_u64().is_some_and(|failures| attempt <= failures) {
+            return fail("not yet");
+        }
+        if input["refuse"] == true || input["refuseOdd"].as_u64().is_some_and(|n| n % 2 == 1) {
+            return fail("no");
+        }
+        if input["lose"] == true {
+            return ResultOutcome::Unknown { message: "the pod is gone".to_owned() };
+        }
+        succeed(input)
+    })
+}
