@@ -165,10 +165,6 @@ impl Session {
     fn delivered(&mut self, delivery: Delivery, now: Now, actions: &mut Vec<Action>) {
         self.pulls.delivered(delivery.class, delivery.pending, now.steady);
         let key = delivery.key;
-        if self.finished.contains(&delivery.task) {
-            actions.push(Action::Ack(key));
-            return;
-        }
         if let Some(old) = self.keys.get(&delivery.task).copied() {
             if let Some(task) = self.tasks.get_mut(&old) {
                 task.deliveries = delivery.deliveries;
@@ -189,7 +185,8 @@ impl Session {
             }
             Err(Unreadable::Garbage(why)) => Err(why),
         };
-        let first = delivery.deliveries <= 1;
+        // A bus that lost its power may have lost a result that it had confirmed: of a task that ended here it must be looked at.
+        let first = delivery.deliveries <= 1 && !self.finished.contains(&delivery.task);
         let id = delivery.task.clone();
         let (mut task, unreadable) =
             Task::new(delivery.task, delivery.deliveries, brief, now.steady + self.settings.ack_wait / 3);

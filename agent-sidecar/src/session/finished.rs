@@ -1,4 +1,4 @@
-//! The ids of tasks that ended here lately, so that a lost acknowledgement costs no second call.
+//! The ids of tasks that ended here lately: when one is delivered again, its result is looked for before its agent is called.
 
 use std::collections::{HashSet, VecDeque};
 

@@ -109,7 +109,7 @@ fn a_task_beyond_the_slots_goes_back_at_once() {
 }
 
 #[test]
-fn a_task_that_ended_here_is_acknowledged_without_a_second_call() {
+fn a_task_that_ended_here_is_acknowledged_when_its_result_is_still_there() {
     let mut session = ready(1);
     deliver(&mut session, delivery(1, 1, 1, true));
     orders(&mut session, Event::Answered(Key(1), output()), 1);
@@ -118,7 +118,22 @@ fn a_task_that_ended_here_is_acknowledged_without_a_second_call() {
         orders(&mut session, Event::Acked(Key(1), false), 1);
     }
     assert!(!session.holds(Key(1)), "an acknowledgement is not repeated for ever");
-    assert_eq!(deliver(&mut session, delivery(2, 1, 2, true)), [Action::Ack(Key(2))]);
+    assert_eq!(deliver(&mut session, delivery(2, 1, 1, true)), [Action::Inspect(Key(2))]);
+    let ended = Some(Inspection { ended: true, mark: None });
+    assert_eq!(orders(&mut session, Event::Inspected(Key(2), ended), 1), [Action::Ack(Key(2))]);
+}
+
+#[test]
+fn a_task_whose_result_the_bus_lost_is_not_acknowledged_as_if_it_were_there() {
+    let mut session = ready(1);
+    deliver(&mut session, delivery(1, 1, 1, true));
+    orders(&mut session, Event::Answered(Key(1), output()), 1);
+    orders(&mut session, Event::Reported(Key(1), true), 1);
+    orders(&mut session, Event::Acked(Key(1), true), 1);
+    assert_eq!(deliver(&mut session, delivery(2, 1, 1, true)), [Action::Inspect(Key(2))]);
+    let lost = Some(Inspection { ended: false, mark: None });
+    let actions = orders(&mut session, Event::Inspected(Key(2), lost), 1);
+    assert!(matches!(actions[..], [Action::Call(Key(2), _)]), "{actions:?}");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Follows subjects of a stream in order, through every loss of the connection, without skipping or repeating a message.
+//!
+//! A server that lost its power may come back with an older stream: what it had not written to its disk is gone, and other messages
+//! take the same sequences. So after every loss of the connection the last messages are read again and compared; when one is another
+//! than before, everything that was seen is void.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use async_nats::jetstream::{
     self,
@@ -25,6 +29,9 @@ const FORGET_AFTER: Duration = Duration::from_secs(30);
 /// Pauses between two attempts to follow again.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Messages that are compared when the following starts anew.
+const REMEMBERED: usize = 32;
 
 /// Where to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +80,8 @@ enum Interruption {
     Consumer(String, String),
     #[error("messages were lost on the way")]
     Gap,
+    #[error("the messages that were seen last are gone")]
+    WentBack,
     #[error("the connection was lost")]
     Disconnected,
     #[error("the server stopped sending: {0}")]
@@ -90,6 +99,8 @@ pub struct Follow {
     session: Option<Session>,
     pause: Duration,
     queued: Vec<Event>,
+    /// Sequence and time of the last messages.
+    seen: VecDeque<(u64, Timestamp)>,
 }
 
 struct Session {
@@ -97,6 +108,8 @@ struct Session {
     state: tokio::sync::watch::Receiver<State>,
     /// Deliveries so far, to notice a gap.
     delivered: u64,
+    /// Whether the last message that was seen before is still the one that is there.
+    is_compared: bool,
 }
 
 impl Bus {
@@ -111,6 +124,7 @@ impl Bus {
             session: None,
             pause: FIRST_PAUSE,
             queued: Vec::new(),
+            seen: VecDeque::new(),
         }
     }
 }
@@ -136,10 +150,10 @@ impl Follow {
                 Some(session) => match session.next().await {
                     Ok(delivered) => {
                         self.pause = FIRST_PAUSE;
-                        if let Start::After(last) = &mut self.start {
-                            *last = delivered.sequence;
+                        if let Some(event) = self.observe(delivered) {
+                            return event;
                         }
-                        return Event::Message(delivered);
+                        continue;
                     }
                     Err(interruption) => interruption,
                 },
@@ -151,6 +165,37 @@ impl Follow {
             tokio::time::sleep(self.pause).await;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// What a delivered message means; nothing when it was seen before.
+    fn observe(&mut self, delivered: Delivered) -> Option<Event> {
+        let Start::After(last) = self.start else { return Some(Event::Message(delivered)) };
+        let Some(session) = &mut self.session else { return None };
+        if session.is_compared {
+            if self.seen.len() == REMEMBERED {
+                self.seen.pop_front();
+            }
+            self.seen.push_back((delivered.sequence, delivered.at));
+            self.start = Start::After(delivered.sequence);
+            return Some(Event::Message(delivered));
+        }
+        session.is_compared = delivered.sequence == last;
+        let is_known = self.seen.contains(&(delivered.sequence, delivered.at));
+        let is_end = delivered.pending == 0;
+        if !is_known || (is_end && !session.is_compared) {
+            // Another message, or the last one is gone: deleted, or never written to the disk of the server.
+            return Some(self.start_over());
+        }
+        is_end.then_some(Event::CaughtUp)
+    }
+
+    /// What was seen is not what is there.
+    fn start_over(&mut self) -> Event {
+        tracing::warn!(stream = self.stream, "the stream went back or was replaced: reading it from its start");
+        self.start = Start::After(0);
+        self.seen.clear();
+        self.session = None;
+        Event::Restarted
     }
 
     async fn open(&mut self) -> Result<Session, Interruption> {
@@ -169,12 +214,16 @@ impl Follow {
             if is_other && *last > 0 {
                 tracing::warn!(stream = self.stream, "the stream was replaced: reading it from its start");
                 *last = 0;
+                self.seen.clear();
                 restarted = true;
             }
         }
         self.created = Some(created);
         let deliver_policy = match self.start {
-            Start::After(last) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+            Start::After(last) => {
+                let start_sequence = self.seen.front().map_or(last + 1, |(sequence, _)| *sequence);
+                DeliverPolicy::ByStartSequence { start_sequence }
+            }
             Start::Latest => DeliverPolicy::LastPerSubject,
         };
         let config = pull::Config {
@@ -190,6 +239,11 @@ impl Follow {
         let broken = |e: String| Interruption::Consumer(self.stream.clone(), e);
         let consumer = stream.create_consumer(config).await.map_err(|e| broken(e.to_string()))?;
         let pending = consumer.cached_info().num_pending;
+        if pending == 0 && !self.seen.is_empty() {
+            let restarted = self.start_over();
+            self.queued.push(restarted);
+            return Err(Interruption::WentBack);
+        }
         let messages = consumer
             .stream()
             .max_messages_per_batch(FETCH)
@@ -204,7 +258,7 @@ impl Follow {
         if restarted {
             self.queued.push(Event::Restarted);
         }
-        Ok(Session { messages, state, delivered: 0 })
+        Ok(Session { messages, state, delivered: 0, is_compared: self.seen.is_empty() })
     }
 }
 

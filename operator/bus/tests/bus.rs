@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the steps of a test end it when they fail")]
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tetrarch_bus::{
@@ -175,6 +175,47 @@ async fn a_follower_misses_and_repeats_nothing_when_the_server_is_killed() {
     }
     for n in 10..30 {
         assert_eq!(next_message(&mut follow).await.subject, task(n));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn a_follower_notices_a_stream_that_went_back_also_when_it_has_grown_again() {
+    for growth in [0, 2, 30] {
+        let (mut server, bus) = start().await;
+        let mut follow = bus.follow(WORK, vec!["task.sup.>".into()], Start::After(0));
+        assert_eq!(next(&mut follow).await, Event::CaughtUp);
+        for n in 0..5 {
+            bus.publish_new(task(n), "x").await.unwrap();
+        }
+        let (store, before) = (server.directory().join("store"), server.directory().join("before"));
+        server.kill().unwrap();
+        copy(&store, &before);
+        server.restart().await.unwrap();
+        bus.connected().await;
+        for n in 5..10 {
+            bus.publish_new(task(n), "x").await.unwrap();
+        }
+        for n in 0..10 {
+            assert_eq!(next_message(&mut follow).await.subject, task(n));
+        }
+        // The power fails, and the second half was never on the disk.
+        server.kill().unwrap();
+        std::fs::remove_dir_all(&store).unwrap();
+        copy(&before, &store);
+        server.restart().await.unwrap();
+        bus.connected().await;
+        for n in 20..20 + growth {
+            bus.publish_new(task(n), "x").await.unwrap();
+        }
+        assert_eq!(next(&mut follow).await, Event::Restarted, "grown by {growth}");
+        for n in (0..5).chain(20..20 + growth) {
+            assert_eq!(next_message(&mut follow).await.subject, task(n), "grown by {growth}");
+        }
     }
 }
 

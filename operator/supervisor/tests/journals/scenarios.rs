@@ -31,7 +31,7 @@ fn succeeds(name: &'static str, steps: Value) -> Scenario {
     Scenario { name, steps, settings: json!({}), ends: "Succeeded", is_cancelled: false }
 }
 
-fn scatter(gather: Value, late: &str) -> Value {
+fn scatter(gather: &Value, late: &str) -> Value {
     let scatter = json!({"task": task(json!("${index}")), "to": 3, "gather": gather, "late": late});
     json!([{"name": "ask", "kind": {"scatter": scatter}}])
 }
@@ -73,9 +73,9 @@ pub fn all() -> Vec<Scenario> {
         succeeds("map-tolerant", json!([tolerant])),
         succeeds("parallel", json!([{"name": "sides", "kind": parallel}])),
         succeeds("pipeline", json!([{"name": "chain", "kind": pipeline}])),
-        succeeds("scatter-first", scatter(json!("first"), "Withdraw")),
-        succeeds("scatter-quorum", scatter(json!({"quorum": {"atLeast": 2}}), "Collect")),
-        succeeds("scatter-best", scatter(json!({"best": {"score": "output", "atLeast": 3}}), "Collect")),
+        succeeds("scatter-first", scatter(&json!("first"), "Withdraw")),
+        succeeds("scatter-quorum", scatter(&json!({"quorum": {"atLeast": 2}}), "Collect")),
+        succeeds("scatter-best", scatter(&json!({"best": {"score": "output", "atLeast": 3}}), "Collect")),
         succeeds("wait", json!([step("first", &[], json!(1)), pause(50), step("last", &["pause"], json!(2))])),
         succeeds("gate", json!([gated])),
         succeeds("retry", json!([step("flaky", &[], json!({"failures": 2}))])),
