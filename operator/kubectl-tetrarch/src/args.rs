@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod import;
 pub mod policy;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -66,6 +67,9 @@ pub enum Command {
     Cancel(Cancel),
     /// Test, explain, compare and check policies; approve what they hold back
     Policy(policy::Policy),
+    /// Convert workflows of Argo and of Serverless Workflow into Workflows, and tell what cannot be carried over
+    #[command(after_help = import::HELP)]
+    Import(import::Import),
     /// Print this reference in Markdown
     #[command(hide = true)]
     Reference,

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod follow;
+pub mod import;
 pub mod policy;
 pub mod reference;
 pub mod show;

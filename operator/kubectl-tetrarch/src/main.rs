@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Command},
-    command::{ask, follow, policy, reference, show, version},
+    command::{ask, follow, import as importing, policy, reference, show, version},
     exit::Exit,
     failure::Error,
 };
@@ -17,6 +17,7 @@ mod command;
 mod compliance;
 mod exit;
 mod failure;
+mod import;
 mod inventory;
 mod manifest;
 mod pod;
@@ -51,6 +52,9 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
     if let Command::Policy(asked) = &args.command {
         return policy::policy(&args.access, asked).await;
     }
+    if let Command::Import(asked) = &args.command {
+        return importing::import(asked, args.access.namespace.as_deref());
+    }
     let cluster = cluster::connect(&args.access).await?;
     match &args.command {
         Command::Tree(asked) => show::tree(&cluster, asked).await,
@@ -59,6 +63,7 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
         Command::Run(asked) => ask::run(&cluster, asked).await,
         Command::Watch(asked) => follow::watch(&cluster, asked).await,
         Command::Cancel(asked) => ask::cancel(&cluster, asked).await,
+        Command::Import(asked) => importing::import(asked, args.access.namespace.as_deref()),
         Command::Reference => reference::print(),
         Command::Policy(asked) => policy::policy(&args.access, asked).await,
         Command::Version(asked) => version::version(&args.access, asked).await,

@@ -63,6 +63,11 @@ pub fn documents(paths: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
     if problems.is_empty() { Ok(found) } else { Err(problems) }
 }
 
+/// All documents of a text that comes from somewhere else than a file.
+pub fn of_text(name: &Path, text: &str) -> Result<Vec<Document>, Problem> {
+    split(name, text)
+}
+
 fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Problem> {
     let unreadable = |error: std::io::Error| Problem::of_file(path, format!("cannot be read: {error}"));
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {

@@ -1,0 +1,224 @@
+//! Documents as people have them: what comes of each, and that nothing in any of them can be lost without a word.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+
+const DOCUMENTS: [(&str, &str); 5] = [
+    ("argo-build", include_str!("tests/argo-build.yaml")),
+    ("argo-steps", include_str!("tests/argo-steps.yaml")),
+    ("argo-cron", include_str!("tests/argo-cron.yaml")),
+    ("serverless-order", include_str!("tests/serverless-order.yaml")),
+    ("serverless-pets", include_str!("tests/serverless-pets.yaml")),
+];
+
+fn document(text: &str) -> Value {
+    serde_yaml::from_str(text).unwrap()
+}
+
+/// Everything that an import tells: the manifest, the report, or the error.
+fn told(document: &Value) -> String {
+    match import(document, Some("front-desk")) {
+        Ok(imported) => {
+            format!("{}{}", comments(&imported.origin, &imported.findings), yaml(&imported.workflow).unwrap())
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn each_document_becomes_a_workflow_with_its_report() {
+    for (name, text) in DOCUMENTS {
+        let document = document(text);
+        import(&document, Some("front-desk")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        insta::with_settings!({omit_expression => true}, { insta::assert_snapshot!(name, told(&document)) });
+    }
+}
+
+/// A value inside of a document, as the report writes its path.
+fn places(value: &Value, path: &str, found: &mut Vec<(String, Vec<Value>)>, keys: &[Value]) {
+    found.push((path.to_owned(), keys.to_vec()));
+    let with = |key: Value| [keys, &[key]].concat();
+    match value {
+        Value::Object(fields) => {
+            for (key, inside) in fields {
+                let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || "_-$".contains(c));
+                let dot = if path.is_empty() { "" } else { "." };
+                let path = if is_plain { format!("{path}{dot}{key}") } else { format!("{path}[{key:?}]") };
+                places(inside, &path, found, &with(json!(key)));
+            }
+        }
+        Value::Array(list) => {
+            for (index, inside) in list.iter().enumerate() {
+                places(inside, &format!("{path}[{index}]"), found, &with(json!(index)));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn at<'v>(value: &'v mut Value, keys: &[Value]) -> &'v mut Value {
+    keys.iter().fold(value, |value, key| match key {
+        Value::String(key) => value.get_mut(key).unwrap(),
+        other => value.get_mut(usize::try_from(other.as_u64().unwrap()).unwrap()).unwrap(),
+    })
+}
+
+fn all_places(document: &Value) -> Vec<(String, Vec<Value>)> {
+    let mut found = Vec::new();
+    places(document, "", &mut found, &[]);
+    found
+}
+
+/// Whether a path is one of those that are named, or inside of it.
+fn is_within(path: &str, named: &[String]) -> bool {
+    let rest = |named: &String| path.strip_prefix(named.as_str()).map(str::to_owned);
+    named.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Paths of values that can be changed without anything that is told becoming different, and that no finding names.
+fn silent(document: &Value, convert: impl Fn(&Value) -> String, named: &[String]) -> Vec<String> {
+    let before = convert(document);
+    let mut silent = Vec::new();
+    for (path, keys) in all_places(document) {
+        let mut changed = document.clone();
+        let value = at(&mut changed, &keys);
+        match value {
+            Value::String(text) => text.push('z'),
+            Value::Number(number) => *value = json!(number.as_i64().unwrap_or_default() + 1),
+            Value::Bool(truth) => *truth = !*truth,
+            _ => continue,
+        }
+        if !is_within(&path, named) && convert(&changed) == before {
+            silent.push(path);
+        }
+    }
+    silent
+}
+
+fn named(document: &Value) -> Vec<String> {
+    import(document, None)
+        .unwrap()
+        .findings
+        .iter()
+        .map(|finding| finding.path.to_string())
+        .filter(|path| !path.is_empty())
+        .collect()
+}
+
+#[test]
+fn nothing_of_a_document_can_be_changed_without_a_trace() {
+    let mut wrong = String::new();
+    for (name, text) in DOCUMENTS {
+        let document = document(text);
+        for path in silent(&document, told, &named(&document)) {
+            let _ = writeln!(wrong, "{name}: {path}");
+        }
+    }
+    assert!(wrong.is_empty(), "read, but of no effect and not told:\n{wrong}");
+}
+
+#[test]
+fn a_field_that_nobody_knows_is_named_wherever_it_stands() {
+    let mut wrong = String::new();
+    for (name, text) in DOCUMENTS {
+        let document = document(text);
+        let forgotten: Vec<String> = ["status"].map(str::to_owned).to_vec();
+        for (path, keys) in all_places(&document) {
+            if is_within(&path, &forgotten) {
+                continue;
+            }
+            let mut changed = document.clone();
+            let Value::Object(fields) = at(&mut changed, &keys) else { continue };
+            fields.insert("zeal".to_owned(), json!({"of": "convert"}));
+            let told = told(&changed);
+            // A document that cannot be imported any more is told with the place, too.
+            if !told.contains("zeal") && !told.starts_with(&format!("{path}: ")) {
+                let _ = writeln!(wrong, "{name}: {path}: {told}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "fields are lost:\n{wrong}");
+}
+
+#[test]
+fn a_conversion_that_reads_and_forgets_is_caught() {
+    let document = json!({"kind": "Odd", "spec": {"name": "a", "limit": 3, "deep": [{"on": true}]}});
+    let forgetful = |document: &Value| {
+        let source = Source::new(document.clone());
+        let root = source.root();
+        let spec = root.get("spec").unwrap();
+        root.text("kind");
+        spec.get("deep").unwrap().whole();
+        spec.number("limit");
+        let name = spec.text("name").unwrap_or_default().to_owned();
+        format!("{name} {:?}", source.finish())
+    };
+    assert_eq!(silent(&document, forgetful, &[]), ["kind", "spec.deep[0].on", "spec.limit"]);
+}
+
+#[rstest::rstest]
+#[case(json!({"apiVersion": "v1", "kind": "Pod"}), "is v1 Pod: write an Argo Workflow")]
+#[case(json!({"a": 1}), "is nothing that says what it is")]
+#[case(json!({"specVersion": "0.8", "states": []}), "convert it to DSL 1.0 first")]
+#[case(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "EventSource", "spec": {}}), "holds no steps")]
+#[case(json!({"document": {"dsl": "0.9", "name": "x"}}), "convert it to 1.0 first")]
+fn what_is_no_workflow_is_refused_with_what_to_give(#[case] document: Value, #[case] says: &str) {
+    let error = told(&document);
+    assert!(error.contains(says), "{error}");
+}
+
+fn argo(spec: &Value) -> Value {
+    json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "x"}, "spec": spec})
+}
+
+fn serverless(tasks: Value) -> Value {
+    let mut document = Map::new();
+    document.insert("document".to_owned(), json!({"dsl": "1.0.0", "namespace": "x", "name": "x", "version": "1"}));
+    document.insert("do".to_owned(), tasks);
+    Value::Object(document)
+}
+
+#[rstest::rstest]
+#[case(argo(&json!({"entrypoint": "a", "templates": []})), "names the entrypoint \"a\", which is no template")]
+#[case(argo(&json!({"templates": []})), "has no entrypoint")]
+#[case(argo(&json!({"workflowTemplateRef": {"name": "y"}})), "spec.workflowTemplateRef: takes the templates from another manifest")]
+#[case(argo(&json!({"entrypoint": "a", "templates": [{"name": "a"}]})), "spec.templates[0]: does nothing that is known here")]
+#[case(argo(&json!({"entrypoint": "a", "templates": [{"name": "a", "dag": {"tasks": [
+    {"name": "b", "template": "a", "dependencies": ["c"]}, {"name": "c", "template": "a", "dependencies": ["b"]}]}}]})),
+    "spec.templates[0].dag: has tasks that wait for each other in a circle")]
+#[case(argo(&json!({"entrypoint": "a", "templates": [{"name": "a", "dag": {"tasks": [{"name": "b", "template": "gone"}]}}]})),
+    "calls \"gone\", which is no template")]
+#[case(argo(&json!({"entrypoint": "a", "templates": [{"name": "a", "inputs": {"parameters": [{"name": "p"}]}, "container": {}}]})),
+    "\"p\" has no value")]
+#[case(serverless(json!([{"a": {"set": {"b": 1}}}])), "nothing in it is work for an agent")]
+#[case(serverless(json!([{"a": {"call": "b", "then": "gone"}}])), "leads to \"gone\", which is no task")]
+#[case(serverless(json!([{"a": {"fork": {}}}])), "has no branches")]
+#[case(serverless(json!([{"a": {}}])), "do[0].a: does nothing that is known here")]
+#[case(serverless(json!({"a": {}})), "do: is no list")]
+fn what_would_not_run_is_refused_with_its_place(#[case] document: Value, #[case] says: &str) {
+    let error = told(&document);
+    assert!(error.contains(says), "{error}");
+}
+
+#[test]
+fn a_workflow_that_would_be_refused_is_an_error_that_names_why() {
+    let error =
+        told(&argo(&json!({"entrypoint": "a", "activeDeadlineSeconds": 60, "templates": [{"name": "a", "steps": [
+        [{"name": "b", "inline": {"container": {"args": ["{{workflow.parameters.x}}"]}}}],
+        (0..130).map(|n| json!({"name": format!("s{n}"), "inline": {"container": {}}})).collect::<Vec<_>>()]}]})));
+    assert!(
+        error.starts_with("the Workflow that comes of it would be refused: spec.steps: has 131 entries"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_template_that_calls_itself_ends() {
+    let document = argo(&json!({"entrypoint": "a", "templates": [{"name": "a", "steps": [
+        [{"name": "again", "template": "a", "when": "true"}]]}]}));
+    let told = told(&document);
+    assert!(told.contains("calls \"a\" from within itself") && told.contains("capability: a"), "{told}");
+}
