@@ -1,6 +1,6 @@
 # Every command anyone needs. Each target is one small script in tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down test test-unit test-api test-cluster lint generate journals bench fuzz
+.PHONY: help demo down test test-unit test-api test-cluster lint generate journals bench fuzz simulate
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -37,3 +37,6 @@ bench: ## Measure against a floor taken in the same run
 
 fuzz: ## Fuzz expressions, policies and admission reviews, ten minutes each
 	@tests/fuzz.sh 600
+
+simulate: ## Simulate the workflow engine under faults: SEEDS=50000
+	@tests/simulate.sh

@@ -7,21 +7,42 @@ pub(super) use switched::*;
 mod switched {
     use std::cell::Cell;
 
-    /// A way in which an engine can be broken.
+    /// A way in which an engine, or the bus below it, can be broken.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in super::super) enum Flaw {
         Duplicates,
         Dependencies,
         OrderOfCompensation,
         LateWork,
+        /// An owner writes events whatever another one wrote meanwhile.
+        Fence,
+        /// The bus stores a dispatch that it has.
+        Deduplication,
+        /// The same seed does not give the same trace.
+        Chance,
     }
 
     thread_local! {
         static FLAW: Cell<Option<Flaw>> = const { Cell::new(None) };
+        static CALLS: Cell<u64> = const { Cell::new(0) };
     }
 
     pub(in super::super) fn switch(flaw: Option<Flaw>) {
         FLAW.set(flaw);
+    }
+
+    pub(in super::super) fn has_no_fence() -> bool {
+        FLAW.get() == Some(Flaw::Fence)
+    }
+
+    pub(in super::super) fn has_no_deduplication() -> bool {
+        FLAW.get() == Some(Flaw::Deduplication)
+    }
+
+    /// A number that differs from call to call.
+    pub(in super::super) fn chance() -> u64 {
+        CALLS.set(CALLS.get() + 1);
+        if FLAW.get() == Some(Flaw::Chance) { CALLS.get() } else { 0 }
     }
 
     pub(in super::super) fn ignores_duplicates() -> bool {

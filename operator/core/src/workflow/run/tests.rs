@@ -6,6 +6,7 @@ mod gates;
 mod journal;
 mod patterns;
 mod scatter;
+mod seeds;
 mod waits;
 
 use std::{collections::BTreeMap, time::Duration};

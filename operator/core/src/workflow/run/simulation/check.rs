@@ -89,17 +89,30 @@ impl Facts<'_> {
 pub(super) fn check(definition: &Definition, journal: &[(Entry, Timestamp)]) -> Result<(), String> {
     let facts = facts(journal);
     let [(end, phase, message)] = facts.finished[..] else {
-        return Err(format!("the run ended {} times", facts.finished.len()));
+        return Err(format!("I2: the run ended {} times", facts.finished.len()));
     };
-    check_attempts(definition, &facts)?;
-    compensated::check(definition, &facts, (end, phase, message))?;
+    named("I3", check_attempts(definition, &facts))?;
+    named("I8", compensated::check(definition, &facts, (end, phase, message)))?;
     for step in &definition.steps {
-        check_order(definition, &facts, step)?;
+        named("I9", check_order(definition, &facts, step))?;
         if phase == FinalPhase::Succeeded {
-            check_success(&facts, step, end)?;
+            named("I2", check_success(&facts, step, end))?;
         }
     }
     Ok(())
+}
+
+/// Puts the name of the invariant (docs/architecture.md) before what broke it.
+fn named(invariant: &str, checked: Result<(), String>) -> Result<(), String> {
+    checked.map_err(|broken| format!("{invariant}: {broken}"))
+}
+
+/// I3, by what the agents themselves counted: no attempt is worked on twice.
+pub(super) fn check_effects(effects: &BTreeMap<Attempt, u32>) -> Result<(), String> {
+    match effects.iter().find(|(_, count)| **count > 1) {
+        Some(((path, attempt), count)) => Err(format!("I3: attempt {attempt} of {path} was worked on {count} times")),
+        None => Ok(()),
+    }
 }
 
 /// An attempt follows only a failed or withdrawn one, never an unknown or a good one, and never too many failures.
@@ -244,7 +257,7 @@ pub(super) fn check_output(definition: &Definition, journal: &[(Entry, Timestamp
         .collect();
     match run.output() {
         Some(output) if output == Value::Object(expected.clone()) => Ok(()),
-        other => Err(format!("the output is {other:?} instead of {expected:?}")),
+        other => Err(format!("I3: the output is {other:?} instead of {expected:?}")),
     }
 }
 

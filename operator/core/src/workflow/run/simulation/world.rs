@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::super::{Action, Run};
+use super::super::{Action, Run, flaw};
 use crate::{
     id::{RunId, TaskPath},
     workflow::{
@@ -54,6 +54,8 @@ pub(super) struct Owner {
 pub(super) struct World {
     pub(super) id: RunId,
     pub(super) definition: Definition,
+    /// The run as it was accepted; what owners begin with, for compiling its expressions takes longest.
+    accepted: Run,
     pub(super) journal: Vec<(Entry, Timestamp)>,
     pub(super) owners: Vec<Owner>,
     /// Subjects of dispatches and results that exist; the bus refuses a second entry.
@@ -65,6 +67,10 @@ pub(super) struct World {
     random: Random,
     /// Agents take their time, so that much is under way at once.
     is_slow: bool,
+    /// How often agents worked on an attempt; the agents themselves count.
+    pub(super) effects: BTreeMap<(TaskPath, u32), u32>,
+    /// When the answers follow no chance: the tasks that are rejected, while all others succeed.
+    doomed: Option<BTreeSet<TaskPath>>,
 }
 
 impl World {
@@ -79,9 +85,11 @@ impl World {
         };
         let started = RunEvent::Started { deadline: now.checked_add(Duration::from_mins(10)).unwrap() };
         let journal = vec![(Entry::Run(accepted), now), (Entry::Run(started), now)];
+        let accepted = Run::replay(id.clone(), journal[..1].to_vec()).unwrap();
         let mut world = Self {
             id,
             definition,
+            accepted,
             journal,
             owners: Vec::new(),
             dispatched: BTreeSet::new(),
@@ -90,8 +98,17 @@ impl World {
             now,
             random: random.clone(),
             is_slow: random.is(50),
+            effects: BTreeMap::new(),
+            doomed: None,
         };
         world.owners = vec![world.new_owner(), world.new_owner()];
+        world
+    }
+
+    /// A world in which just these tasks are rejected and nothing else goes wrong with an agent.
+    pub(super) fn with_rejected(seed: u64, doomed: BTreeSet<TaskPath>) -> Self {
+        let mut world = Self::new(&mut Random::new(seed));
+        world.doomed = Some(doomed);
         world
     }
 
@@ -102,6 +119,7 @@ impl World {
         let mut world = Self {
             id: self.id.clone(),
             definition: self.definition.clone(),
+            accepted: self.accepted.clone(),
             journal,
             owners: Vec::new(),
             dispatched: BTreeSet::new(),
@@ -110,6 +128,8 @@ impl World {
             now,
             random: self.random.clone(),
             is_slow: self.is_slow,
+            effects: BTreeMap::new(),
+            doomed: self.doomed.clone(),
         };
         for (entry, _) in &world.journal {
             match entry {
@@ -123,9 +143,17 @@ impl World {
         world
     }
 
+    /// The run as somebody sees it who knows nothing but the journal.
+    pub(super) fn replayed(&self) -> Run {
+        let mut run = self.accepted.clone();
+        for (entry, at) in &self.journal[1..] {
+            run.apply(entry, *at);
+        }
+        run
+    }
+
     fn new_owner(&self) -> Owner {
-        let run = Run::replay(self.id.clone(), self.journal.clone()).unwrap();
-        Owner { run, seen: self.journal.len(), outbox: Vec::new() }
+        Owner { run: self.replayed(), seen: self.journal.len(), outbox: Vec::new() }
     }
 
     fn write(&mut self, entry: Entry) {
@@ -203,26 +231,48 @@ impl World {
         }
     }
 
-    /// The first action in the outbox reaches the bus, or is lost.
+    /// An action in the outbox reaches the bus, or is lost, or only its answer is. Events of a run are written one after
+    /// the other; what else is under way may overtake them.
     fn carry_out(&mut self, owner: usize) {
-        if self.owners[owner].outbox.is_empty() {
+        let waiting = self.owners[owner].outbox.len();
+        if waiting == 0 {
             return;
         }
-        let (action, expected) = self.owners[owner].outbox.remove(0);
+        let chosen = if self.random.is(20) { self.random.below(waiting) } else { 0 };
+        let is_event = |(action, _): &(Action, usize)| matches!(action, Action::Append(_));
+        let first_event = self.owners[owner].outbox.iter().position(is_event);
+        let chosen = match first_event {
+            Some(first) if is_event(&self.owners[owner].outbox[chosen]) => first,
+            _ => chosen,
+        };
+        let (action, expected) = self.owners[owner].outbox.remove(chosen);
         if self.random.is(5) {
             self.start_over(owner);
             return;
         }
+        let is_answer_lost = self.random.is(5);
+        self.store(owner, action, expected);
+        if is_answer_lost {
+            self.start_over(owner);
+        }
+    }
+
+    /// What the bus does with an action.
+    fn store(&mut self, owner: usize, action: Action, expected: usize) {
         match action {
             Action::Append(event) => {
-                if expected == Self::events(&self.journal) {
+                if expected == Self::events(&self.journal) || flaw::has_no_fence() {
                     self.write(Entry::Run(event));
                 } else {
                     self.start_over(owner);
                 }
             }
             Action::Dispatch { path, attempt, .. } => {
-                if self.dispatched.insert((path.clone(), attempt)) {
+                let task = (path.clone(), attempt);
+                let is_new = self.dispatched.insert(task.clone());
+                if is_new || flaw::has_no_deduplication() {
+                    // Another message in the queue: an agent takes it, whoever had the first one.
+                    self.answered.remove(&task);
                     self.write(Entry::Dispatched { path, attempt, pool: name("pool") });
                 }
             }
@@ -254,7 +304,9 @@ impl World {
             return false;
         }
         let (path, attempt) = open[self.random.below(open.len())].clone();
-        let outcome = match self.random.below(100) {
+        let chance = self.random.below(100);
+        let outcome = match chance {
+            _ if self.doomed.is_some() => self.scripted(&path),
             0..88 => Outcome::Succeeded { output: json!(path.as_str()) },
             88..99 => {
                 let reasons = [FailureReason::AgentError, FailureReason::Timeout, FailureReason::Rejected];
@@ -263,8 +315,17 @@ impl World {
             _ => Outcome::Unknown { message: "gone".to_owned() },
         };
         self.answered.insert((path.clone(), attempt));
+        *self.effects.entry((path.clone(), attempt)).or_default() += 1;
         self.write(Entry::Result { path, attempt, outcome });
         true
+    }
+
+    fn scripted(&self, path: &TaskPath) -> Outcome {
+        if self.doomed.as_ref().is_some_and(|doomed| doomed.contains(path)) {
+            Outcome::Failed { reason: FailureReason::Rejected, message: "no".to_owned() }
+        } else {
+            Outcome::Succeeded { output: json!(path.as_str()) }
+        }
     }
 
     /// A result or a dispatch is told twice.
