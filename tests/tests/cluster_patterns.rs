@@ -44,6 +44,8 @@ async fn every_sample_ends_as_it_says() -> Result<()> {
         ("workflow-scatter.yaml", "Succeeded"),
         ("workflow-conditions.yaml", "Succeeded"),
         ("workflow-gate.yaml", "Succeeded"),
+        ("workflow-research.yaml", "Succeeded"),
+        ("workflow-experts.yaml", "Succeeded"),
         ("workflow-saga.yaml", "Compensated"),
     ];
     for (file, phase) in expected {
