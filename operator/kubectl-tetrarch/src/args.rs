@@ -1,13 +1,14 @@
 //! The command line.
 
+pub mod control;
 pub mod import;
 pub mod policy;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
-Exit codes of run --wait, run --watch, watch, and cancel --wait:
-  0  the run succeeded (cancel: it was cancelled)
+Exit codes of run --wait, run --watch, watch, cancel --wait, and terminate --wait:
+  0  the run succeeded (cancel, terminate: it was cancelled)
   1  the run failed, or the command itself did
   2  the command line is wrong
   3  the run was cancelled
@@ -65,6 +66,13 @@ pub enum Command {
     /// Cancel a run
     #[command(after_help = EXIT_CODES)]
     Cancel(Cancel),
+    /// Pause a run: nothing new starts, what agents work on goes on, and its time stands still
+    Pause(control::Pause),
+    /// Let a paused run go on
+    Resume(control::Resume),
+    /// End a run at once, without undoing what it has done
+    #[command(after_help = EXIT_CODES)]
+    Terminate(control::Terminate),
     /// Test, explain, compare and check policies; approve what they hold back
     Policy(policy::Policy),
     /// Convert workflows of Argo and of Serverless Workflow into Workflows, and tell what cannot be carried over

@@ -1,6 +1,7 @@
 //! The commands: each reads what it needs, asks `view` for the text or `request` for the change, and says how it ended.
 
 pub mod ask;
+pub mod control;
 pub mod follow;
 pub mod import;
 pub mod policy;

@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Command},
-    command::{ask, follow, import as importing, policy, reference, show, version},
+    command::{ask, control, follow, import as importing, policy, reference, show, version},
     exit::Exit,
     failure::Error,
 };
@@ -64,6 +64,9 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
         Command::Watch(asked) => follow::watch(&cluster, asked).await,
         Command::Cancel(asked) => ask::cancel(&cluster, asked).await,
         Command::Import(asked) => importing::import(asked, args.access.namespace.as_deref()),
+        Command::Pause(asked) => control::pause(&cluster, asked).await,
+        Command::Resume(asked) => control::resume(&cluster, asked).await,
+        Command::Terminate(asked) => control::terminate(&cluster, asked).await,
         Command::Reference => reference::print(),
         Command::Policy(asked) => policy::policy(&args.access, asked).await,
         Command::Version(asked) => version::version(&args.access, asked).await,

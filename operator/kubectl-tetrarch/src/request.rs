@@ -1,5 +1,7 @@
 //! Requests of people: what is written on a Workflow object, checked before it is sent.
 
+pub mod control;
+
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
@@ -40,17 +42,26 @@ pub fn run(workflow: &Workflow, id: &str, params: &[String]) -> Result<Request, 
 
 /// Asks to cancel a run, the latest one unless another is named.
 pub fn cancel(workflow: &Workflow, run: Option<&str>) -> Result<Request, String> {
-    let name = workflow.name_any();
-    let latest = latest(workflow);
-    let run = match (run, latest) {
-        (Some(run), _) => run.to_owned(),
-        (None, Some(latest)) => latest.id.clone(),
-        (None, None) => return Err(format!("the Workflow {name:?} has no run to cancel")),
-    };
-    if let Some(latest) = latest.filter(|latest| latest.id == run && is_final(latest.phase)) {
-        return Err(format!("the run {run:?} has ended already: {:?}", latest.phase));
-    }
+    let run = unfinished(workflow, run, "cancel")?;
     Ok(Request { annotations: Some(json!({names::ANNOTATION_CANCEL: run})), run })
+}
+
+/// The named run, or the latest one, which must not have ended.
+fn unfinished(workflow: &Workflow, run: Option<&str>, verb: &str) -> Result<String, String> {
+    let run = named(workflow, run, verb)?;
+    match latest(workflow).filter(|latest| latest.id == run && is_final(latest.phase)) {
+        Some(latest) => Err(format!("the run {run:?} has ended already: {:?}", latest.phase)),
+        None => Ok(run),
+    }
+}
+
+/// The named run, or the latest one.
+fn named(workflow: &Workflow, run: Option<&str>, verb: &str) -> Result<String, String> {
+    let name = workflow.name_any();
+    let run = run.or_else(|| latest(workflow).map(|latest| latest.id.as_str()));
+    let run = run.ok_or_else(|| format!("the Workflow {name:?} has no run to {verb}"))?;
+    run.parse::<RunId>().map_err(|error| format!("--run {run:?} is no run id: {error}"))?;
+    Ok(run.to_owned())
 }
 
 /// The latest run of a Workflow.

@@ -38,6 +38,10 @@ pub const ANNOTATION_RUN: &str = "tetrarch.dev/run";
 pub const ANNOTATION_RUN_PARAMETERS: &str = "tetrarch.dev/run-parameters";
 /// Annotation on a Workflow that asks to cancel a run; its value is the run id.
 pub const ANNOTATION_CANCEL: &str = "tetrarch.dev/cancel";
+/// Annotation on a Workflow with the runs that are paused, ids joined by commas; taking a run out lets it go on.
+pub const ANNOTATION_PAUSE: &str = "tetrarch.dev/pause";
+/// Annotation on a Workflow that asks to end a run at once, without undoing anything; its value is the run id.
+pub const ANNOTATION_TERMINATE: &str = "tetrarch.dev/terminate";
 /// Annotation by which an approver approves a generation of an object that is held; its value is that generation.
 pub const ANNOTATION_APPROVE: &str = "tetrarch.dev/approve";
 /// Annotation with the reason of the approval.

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod audit;
 pub mod blob;
+pub mod control;
 pub mod journal;
 pub mod load;
 pub mod permission;

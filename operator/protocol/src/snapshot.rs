@@ -10,6 +10,8 @@ use tetrarch_core::{
     workflow::definition::{Definition, millis_option},
 };
 
+use crate::control::Control;
+
 /// Key of a Supervisor's configuration.
 pub fn supervisor_key(supervisor: &Name) -> String {
     format!("supervisor.{supervisor}")
@@ -65,6 +67,9 @@ pub struct WorkflowSnapshot {
     /// Runs that somebody asked to cancel.
     #[serde(default)]
     pub cancel: Vec<RunId>,
+    /// What else is asked of runs that exist.
+    #[serde(default, skip_serializing_if = "Control::is_empty")]
+    pub control: Control,
     /// Upper bounds by policy. They hold for what starts from now on, runs that were accepted before included.
     #[serde(default)]
     pub limits: WorkflowLimits,

@@ -5,6 +5,7 @@
 
 mod act;
 mod admit;
+mod control;
 mod fold;
 mod queues;
 mod retain;
@@ -94,6 +95,8 @@ struct Changed {
     runs: BTreeSet<RunId>,
     /// What is wanted, or who is responsible for it.
     wants: bool,
+    /// Runs of which people may have asked something.
+    control: BTreeSet<RunId>,
     /// Places in the classes.
     places: bool,
     /// Finished runs.
@@ -204,6 +207,7 @@ impl Driver {
             self.accept_wanted(now);
             self.cancel_unwanted();
         }
+        self.control_runs();
         if std::mem::take(&mut self.changed.places) {
             self.start_waiting(now);
         }
@@ -282,6 +286,7 @@ impl Driver {
                 if let Some(told) = &mut self.config.told {
                     told.insert(name.clone());
                 }
+                self.changed.control.extend(self.runs.of_workflow(&name).cloned());
                 self.config.workflows.insert(name, *snapshot);
             }
             config::Event::Removed(name) => {
@@ -307,6 +312,7 @@ impl Driver {
             if gained.contains(&partition(run)) {
                 slot.must_reissue = true;
                 self.changed.runs.insert(run.clone());
+                self.changed.control.insert(run.clone());
                 self.changed.summaries.insert(slot.run.definition().workflow.clone());
             }
         }

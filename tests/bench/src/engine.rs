@@ -100,6 +100,7 @@ impl Engine {
             definition,
             runs: vec![RunRequest { run: run.clone(), parameters: BTreeMap::new(), cause: "bench".to_owned() }],
             cancel: Vec::new(),
+            control: tetrarch_protocol::control::Control::default(),
             limits: snapshot::WorkflowLimits::default(),
             deleted: false,
         };

@@ -81,6 +81,21 @@ pub enum RunEvent {
         /// Who or what.
         cause: String,
     },
+    /// Somebody asked that nothing new starts for now.
+    Paused {
+        /// Who or what.
+        cause: String,
+    },
+    /// Somebody asked that a paused run goes on.
+    Resumed {
+        /// Who or what.
+        cause: String,
+    },
+    /// Somebody asked to end the run at once, without undoing anything.
+    TerminateRequested {
+        /// Who or what.
+        cause: String,
+    },
     /// A waiting task was withdrawn from its queue before an agent took it.
     Withdrawn {
         /// Place of the task.

@@ -15,6 +15,7 @@
 
 mod apply;
 mod compensation;
+mod control;
 mod flaw;
 mod gate;
 mod next;

@@ -1,5 +1,7 @@
 //! `run` and `cancel`: asking for something, and waiting for it when wanted.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -40,8 +42,12 @@ pub async fn cancel(cluster: &Cluster, args: &Cancel) -> Result<Exit, Error> {
         Screen::stdout().print(&format!("{} is to be cancelled\n", request.run))?;
         return Ok(Exit::Success);
     }
-    let wanted = Wanted::Run(request.run);
-    let ended = follow::until_final(cluster, &args.workflow, &wanted, Show::Nothing, Some(args.timeout)).await?;
+    until_cancelled(cluster, &args.workflow, request.run, args.timeout).await
+}
+
+/// Waits until a run that somebody does not want any more has ended.
+pub async fn until_cancelled(cluster: &Cluster, workflow: &str, run: String, timeout: Duration) -> Result<Exit, Error> {
+    let ended = follow::until_final(cluster, workflow, &Wanted::Run(run), Show::Nothing, Some(timeout)).await?;
     Screen::stdout().print(&format!("{} ended: {:?}\n", ended.id, ended.phase))?;
     Ok(match Exit::of(ended.phase) {
         Exit::Cancelled => Exit::Success,

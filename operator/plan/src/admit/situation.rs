@@ -18,7 +18,7 @@ use super::{
 use crate::names;
 
 /// Annotations that say nothing about the object: requests of people, our own marks, what kubectl remembers.
-const SILENT: [&str; 8] = [
+const SILENT: [&str; 10] = [
     names::ANNOTATION_APPROVE,
     names::ANNOTATION_APPROVE_REASON,
     names::ANNOTATION_APPROVAL,
@@ -26,6 +26,8 @@ const SILENT: [&str; 8] = [
     names::ANNOTATION_RUN,
     names::ANNOTATION_RUN_PARAMETERS,
     names::ANNOTATION_CANCEL,
+    names::ANNOTATION_PAUSE,
+    names::ANNOTATION_TERMINATE,
     "kubectl.kubernetes.io/last-applied-configuration",
 ];
 

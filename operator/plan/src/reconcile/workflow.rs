@@ -1,5 +1,6 @@
 //! What to do about a Workflow: hand its definition and the wanted runs to its Supervisor.
 
+mod control;
 mod requests;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -10,6 +11,7 @@ use tetrarch_core::{id::Name, policy::Level, workflow::definition::AgentSelector
 use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow};
 use tetrarch_protocol::{
     VERSION,
+    control::Control,
     snapshot::{self as config, WorkflowLimits, WorkflowSnapshot},
     summary::{self, RunSummary},
 };
@@ -92,6 +94,7 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
         definition,
         runs: requests.runs,
         cancel: requests.cancel,
+        control: requests.control,
         limits,
         deleted: false,
     };
@@ -192,6 +195,7 @@ fn deletion(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
                     definition,
                     runs: Vec::new(),
                     cancel: Vec::new(),
+                    control: Control::default(),
                     limits: WorkflowLimits::default(),
                     deleted: true,
                 }),

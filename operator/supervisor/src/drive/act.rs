@@ -51,9 +51,10 @@ impl Driver {
                 return;
             }
             slot.reissue();
+            self.changed.control.insert(id.clone());
             self.changed.places = true;
             self.changed.wants = true;
-        } else {
+        } else if slot.run.paused_since().is_none() {
             due.extend(std::mem::take(&mut slot.unroutable).into_iter().map(|(action, _)| action));
         }
         due.extend(slot.run.next(now));

@@ -142,7 +142,10 @@ impl Driver {
         let mut waiting = Vec::new();
         for slot in self.runs.unfinished().filter(|slot| slot.class() == class) {
             if slot.run.phase() == RunPhase::Pending {
-                waiting.push(slot);
+                // One that is paused lets the others pass.
+                if slot.run.paused_since().is_none() {
+                    waiting.push(slot);
+                }
             } else {
                 active += 1;
             }

@@ -109,6 +109,7 @@ impl Driver {
         self.changed.places = true;
         self.changed.wants = true;
         self.runs.insert(Slot::new(run, sequence));
+        self.changed.control.insert(id.clone());
         self.changed.runs.insert(id);
     }
 
@@ -127,6 +128,7 @@ impl Driver {
         match entry {
             Entry::Run(event) => {
                 slot.observe_event(sequence);
+                self.changed.control.insert(id.clone());
                 if !matches!(event, RunEvent::StepSkipped { .. }) {
                     self.changed.places = true;
                 }

@@ -247,6 +247,11 @@ impl Runs {
         self.latest.keys()
     }
 
+    /// All runs of a Workflow, in no order.
+    pub fn of_workflow(&self, workflow: &Name) -> impl Iterator<Item = &RunId> {
+        self.by_id.iter().filter(move |(_, slot)| slot.run.definition().workflow == *workflow).map(|(run, _)| run)
+    }
+
     /// Runs with tasks for which there is no pool.
     pub fn waiting_for_pools(&self) -> Vec<RunId> {
         let waiting =

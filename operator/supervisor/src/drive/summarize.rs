@@ -73,6 +73,9 @@ impl Driver {
         if let Some(refusal) = &slot.refusal {
             return Some(refusal.clone());
         }
+        if slot.run.paused_since().is_some() {
+            return None;
+        }
         if slot.run.phase() == RunPhase::Pending {
             return self.waits_for_place(slot);
         }

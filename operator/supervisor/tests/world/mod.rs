@@ -36,6 +36,7 @@ use tetrarch_core::{
 use tetrarch_protocol::{
     VERSION,
     blob::Payload,
+    control::Control,
     load::Heartbeat,
     permission,
     snapshot::{self, PoolSnapshot, RunRequest, SupervisorSnapshot, WorkflowLimits, WorkflowSnapshot},
@@ -140,6 +141,11 @@ impl World {
 
     pub async fn want_with(&self, definition: &Definition, runs: &[&str], cancel: &[&str], deleted: bool) {
         let snapshot = WorkflowSnapshot { deleted, ..wanted(definition, runs, cancel) };
+        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+    }
+
+    pub async fn want_under(&self, definition: &Definition, runs: &[&str], control: Control) {
+        let snapshot = WorkflowSnapshot { control, ..wanted(definition, runs, &[]) };
         self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
     }
 
@@ -298,6 +304,7 @@ fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> WorkflowSn
         definition: definition.clone(),
         runs: runs.iter().map(request).collect(),
         cancel: cancel.iter().map(|run| run_id(run)).collect(),
+        control: Control::default(),
         limits: WorkflowLimits::default(),
         deleted: false,
     }

@@ -63,7 +63,11 @@ impl Fold<'_> {
                     return false;
                 }
                 self.state.cancelled = Some(cause.clone());
+                self.end_pause();
             }
+            RunEvent::Paused { cause } => return self.pause(cause),
+            RunEvent::Resumed { .. } => return self.end_pause(),
+            RunEvent::TerminateRequested { cause } => return self.terminate(cause),
             RunEvent::WaitOver { step } => return self.wait_over(step),
             RunEvent::CompensationStarted { phase, message } => return self.start_compensation(*phase, message),
             RunEvent::Withdrawn { path, attempt } => return self.withdrawn(path, *attempt),

@@ -18,12 +18,14 @@ use crate::workflow::journal::FinalPhase;
 impl Fold<'_> {
     pub(super) fn start_compensation(&mut self, phase: FinalPhase, message: &str) -> bool {
         let (Some(started), None) = (self.state.started_at, &self.state.compensation) else { return false };
+        // The time of a pause, which moves this end when it is over, does not count.
+        let from = self.state.control.pause.as_ref().map_or(self.at, |pause| pause.since);
         let time = self.state.deadline.map_or(jiff::SignedDuration::ZERO, |deadline| deadline.duration_since(started));
         self.memo.begin_anew();
         self.state.compensation = Some(Compensation {
             phase,
             message: message.to_owned(),
-            deadline: self.at.checked_add(time).unwrap_or(Timestamp::MAX),
+            deadline: from.checked_add(time).unwrap_or(Timestamp::MAX),
             current: None,
             undone: Vec::new(),
             remaining: Vec::new(),
@@ -124,21 +126,27 @@ impl State {
     /// How the run ends when everything is undone, or the time for it is over.
     pub(super) fn end_of_compensation(&self, plan: &Plan, now: Timestamp) -> Option<(FinalPhase, String)> {
         let compensation = self.compensation.as_ref()?;
-        let is_over = now >= compensation.deadline;
+        let is_over = now >= compensation.deadline && !self.is_paused();
         let is_waiting = compensation.current.is_some() || !self.in_flight.is_empty() || !self.done.is_empty();
         if is_waiting && !is_over {
             return None;
         }
+        self.what_is_undone(plan, "its compensation was not finished in time", "the time for compensation was over")
+    }
+
+    /// What would be the end of a run that is being undone when nothing more came of it.
+    pub(super) fn what_is_undone(&self, plan: &Plan, unfinished: &str, why: &str) -> Option<(FinalPhase, String)> {
+        let compensation = self.compensation.as_ref()?;
         let mut remaining = compensation.remaining.clone();
         let mut add = |step, why: &str, is_unknown| remaining.push(Remainder { step, why: why.to_owned(), is_unknown });
         if let Some((step, _)) = &compensation.current {
-            add(*step, "its compensation was not finished in time", true);
+            add(*step, unfinished, true);
         }
         for key in self.in_flight.iter().filter(|key| key.part == Part::Only) {
             add(key.step, "it is not known whether it was done", true);
         }
         for step in self.done.iter().rev() {
-            add(*step, "the time for compensation was over", false);
+            add(*step, why, false);
         }
         let is_unknown = remaining.iter().any(|remainder| remainder.is_unknown)
             || self

@@ -20,6 +20,7 @@ mod switched {
         Deduplication,
         /// The same seed does not give the same trace.
         Chance,
+        Pause,
     }
 
     thread_local! {
@@ -60,6 +61,10 @@ mod switched {
     pub(in super::super) fn forgets_late_work() -> bool {
         FLAW.get() == Some(Flaw::LateWork)
     }
+
+    pub(in super::super) fn ignores_pauses() -> bool {
+        FLAW.get() == Some(Flaw::Pause)
+    }
 }
 
 #[cfg(not(test))]
@@ -79,5 +84,10 @@ pub(super) const fn compensates_forwards() -> bool {
 
 #[cfg(not(test))]
 pub(super) const fn forgets_late_work() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn ignores_pauses() -> bool {
     false
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Action, StepPhase, compensation,
+    Action, StepPhase, compensation, flaw,
     plan::Plan,
     state::{Body, Decision, Part, State, Status, TaskKey, TaskState},
     summary,
@@ -77,8 +77,8 @@ impl Memo {
             if of_step.phase != StepPhase::Running {
                 continue;
             }
-            if let Some((timeout, started)) = plan.definition.steps[step].timeout.zip(of_step.started_at) {
-                memo.time_out_at(started.checked_add(timeout).unwrap_or(Timestamp::MAX), step);
+            if let Some(end) = state.end_of_step(plan, step) {
+                memo.time_out_at(end, step);
             }
             if let Body::Wait(until) = of_step.body {
                 memo.wait_until(until, step);
@@ -129,7 +129,8 @@ pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp) 
     }
     if let Some((phase, message)) = end(plan, state, now) {
         memo.is_finishing = true;
-        let is_lost = phase != FinalPhase::Succeeded && state.compensation.is_none();
+        let is_terminated = state.control.terminated.is_some();
+        let is_lost = phase != FinalPhase::Succeeded && state.compensation.is_none() && !is_terminated;
         if is_lost && state.has_to_be_undone(plan) {
             actions.push(Action::Append(RunEvent::CompensationStarted { phase, message }));
             return actions;
@@ -145,7 +146,9 @@ pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp) 
     if state.compensation.is_none() {
         write_decisions(plan, state, memo, &mut actions);
     }
-    dispatch(plan, state, memo, &mut actions);
+    if !state.is_paused() || flaw::ignores_pauses() {
+        dispatch(plan, state, memo, &mut actions);
+    }
     let timer = memo.timers.first().map(|(at, _)| *at);
     actions.extend(timer.into_iter().chain(state.end_of_time()).min().map(Action::WakeAt));
     actions
@@ -157,6 +160,9 @@ fn end(plan: &Plan, state: &State, now: Timestamp) -> Option<(FinalPhase, String
         let is_unknown = state.failed.iter().any(|step| state.steps[*step].phase == StepPhase::OutcomeUnknown);
         Some((if is_unknown { FinalPhase::OutcomeUnknown } else { FinalPhase::Failed }, message))
     };
+    if state.control.terminated.is_some() {
+        return state.end_of_termination(plan);
+    }
     if state.compensation.is_some() {
         return state.end_of_compensation(plan, now);
     }
@@ -183,7 +189,7 @@ fn end(plan: &Plan, state: &State, now: Timestamp) -> Option<(FinalPhase, String
             (None, Ok(_)) => Some((FinalPhase::Succeeded, summary::successes(state))),
         };
     }
-    let deadline = state.deadline.filter(|deadline| *deadline <= now)?;
+    let deadline = state.deadline.filter(|deadline| *deadline <= now && !state.is_paused())?;
     let open: Vec<&str> = (0..state.steps.len())
         .filter(|step| state.steps[*step].phase == StepPhase::Running)
         .map(|step| plan.name(step).as_str())
@@ -207,7 +213,9 @@ fn fire_timers(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, acti
             Timer::Retry(key) => state.task(key).is_some_and(|task| task.status == Status::Due(Some(at))),
             Timer::StepTimeout(step) => {
                 let is_told = memo.failing.contains(&step) || state.failed.contains(&step);
-                state.steps[step].phase == StepPhase::Running && !is_told
+                // The end of a pause sets the timers anew.
+                let is_current = !state.is_paused() && state.end_of_step(plan, step).is_some_and(|end| end <= at);
+                state.steps[step].phase == StepPhase::Running && !is_told && is_current
             }
             Timer::WaitOver(step) => state.steps[step].phase == StepPhase::Running,
         };
@@ -266,12 +274,7 @@ fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Vec<Actio
                 continue;
             }
         };
-        let step = &plan.definition.steps[key.step];
-        let end_of_step = step
-            .timeout
-            .filter(|_| key.part != Part::Compensate)
-            .zip(state.steps[key.step].started_at)
-            .and_then(|(timeout, started)| started.checked_add(timeout).ok());
+        let end_of_step = state.end_of_step(plan, key.step).filter(|_| key.part != Part::Compensate);
         let deadline = end_of_step.into_iter().chain(state.end_of_time()).min().unwrap_or(Timestamp::MAX);
         actions.push(Action::Dispatch {
             path: plan.path(key),
@@ -316,6 +319,9 @@ pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, S
 impl State {
     /// When the run has to end at the latest.
     fn end_of_time(&self) -> Option<Timestamp> {
+        if self.is_paused() {
+            return None;
+        }
         self.compensation.as_ref().map(|compensation| compensation.deadline).or(self.deadline)
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{StepPhase, plan::Plan};
+use super::{StepPhase, control::Control, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
@@ -46,6 +46,8 @@ pub(super) struct State {
     /// Who asked to cancel.
     pub(super) cancelled: Option<String>,
     pub(super) finished: Option<Finish>,
+    /// What else people asked of it.
+    pub(super) control: Control,
     /// Steps that were done and can be undone, in the order in which they were done.
     pub(super) done: Vec<usize>,
     pub(super) compensation: Option<Compensation>,
@@ -234,6 +236,7 @@ impl State {
             deadline: None,
             cancelled: None,
             finished: None,
+            control: Control::default(),
             done: Vec::new(),
             compensation: None,
             steps: steps.collect(),

@@ -70,10 +70,11 @@ impl Run {
 
     /// Why, in a sentence, when there is something to say.
     pub fn message(&self) -> Option<String> {
-        match &self.state.finished {
-            Some(finish) => Some(finish.message.clone()),
-            None => self.state.progress_of_compensation(&self.plan).or_else(|| failures(&self.plan, &self.state)),
+        if let Some(finish) = &self.state.finished {
+            return Some(finish.message.clone());
         }
+        let undoing = || self.state.progress_of_compensation(&self.plan);
+        self.state.pause_message().or_else(undoing).or_else(|| failures(&self.plan, &self.state))
     }
 
     /// Whether somebody asked to cancel it.

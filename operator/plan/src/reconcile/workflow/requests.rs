@@ -9,8 +9,9 @@ use tetrarch_core::{
     workflow::definition::Definition,
 };
 use tetrarch_crds::{Workflow, workflow::StartPolicy};
-use tetrarch_protocol::snapshot::RunRequest;
+use tetrarch_protocol::{control::Control, snapshot::RunRequest};
 
+use super::control;
 use crate::{
     names,
     reason::{Finding, Reason},
@@ -21,6 +22,7 @@ use crate::{
 pub(super) struct Requests {
     pub(super) runs: Vec<RunRequest>,
     pub(super) cancel: Vec<RunId>,
+    pub(super) control: Control,
     pub(super) refused: Vec<Finding>,
 }
 
@@ -52,6 +54,9 @@ pub(super) fn read(object: &Workflow, definition: &Definition) -> Requests {
             }
         }
     }
+    let (control, refused) = control::read(object);
+    requests.control = control;
+    requests.refused.extend(refused.into_iter().map(|message| Finding::new(Reason::InvalidRequest, message)));
     requests
 }
 

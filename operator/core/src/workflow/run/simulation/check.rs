@@ -1,6 +1,7 @@
 //! What must hold for every journal. These rules read the definition and the journal and know nothing of the engine.
 
 mod compensated;
+mod controlled;
 mod gathered;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,6 +93,7 @@ pub(super) fn check(definition: &Definition, journal: &[(Entry, Timestamp)]) -> 
         return Err(format!("I2: the run ended {} times", facts.finished.len()));
     };
     named("I3", check_attempts(definition, &facts))?;
+    controlled::check(journal, (end, phase, message))?;
     named("I8", compensated::check(definition, &facts, (end, phase, message)))?;
     for step in &definition.steps {
         named("I9", check_order(definition, &facts, step))?;

@@ -71,6 +71,10 @@ pub(super) struct World {
     pub(super) effects: BTreeMap<(TaskPath, u32), u32>,
     /// When the answers follow no chance: the tasks that are rejected, while all others succeed.
     doomed: Option<BTreeSet<TaskPath>>,
+    /// People pause the run, let it go on and end it.
+    pub(super) has_people: bool,
+    /// What owners did that the journal does not show.
+    pub(super) wrongs: Vec<String>,
 }
 
 impl World {
@@ -100,6 +104,8 @@ impl World {
             is_slow: random.is(50),
             effects: BTreeMap::new(),
             doomed: None,
+            has_people: false,
+            wrongs: Vec::new(),
         };
         world.owners = vec![world.new_owner(), world.new_owner()];
         world
@@ -130,6 +136,8 @@ impl World {
             is_slow: self.is_slow,
             effects: BTreeMap::new(),
             doomed: self.doomed.clone(),
+            has_people: self.has_people,
+            wrongs: Vec::new(),
         };
         for (entry, _) in &world.journal {
             match entry {
@@ -189,12 +197,27 @@ impl World {
             _ if self.random.is(8) => {
                 self.write(Entry::Run(RunEvent::CancelRequested { cause: "somebody".to_owned() }));
             }
+            _ if self.has_people => self.somebody_intervenes(),
+            _ => {}
+        }
+    }
+
+    /// A person pauses the run, lets it go on, or ends it at once.
+    fn somebody_intervenes(&mut self) {
+        let cause = "somebody".to_owned();
+        match self.random.below(20) {
+            0..9 => self.write(Entry::Run(RunEvent::Paused { cause })),
+            9..18 => self.write(Entry::Run(RunEvent::Resumed { cause })),
+            18 if self.random.is(30) => self.write(Entry::Run(RunEvent::TerminateRequested { cause })),
             _ => {}
         }
     }
 
     /// Everybody does their work until the run has ended and everything is read.
     pub(super) fn come_to_the_end(&mut self) {
+        if self.has_people {
+            self.write(Entry::Run(RunEvent::Resumed { cause: "somebody".to_owned() }));
+        }
         for _ in 0..2_000 {
             for owner in 0..self.owners.len() {
                 self.read(owner, usize::MAX);
@@ -223,8 +246,12 @@ impl World {
     }
 
     fn ask(&mut self, owner: usize) {
-        let mut expected = Self::events(&self.journal[..self.owners[owner].seen]);
+        let read = &self.journal[..self.owners[owner].seen];
+        let (mut expected, is_paused) = (Self::events(read), is_paused(read));
         for action in self.owners[owner].run.next(self.now) {
+            if is_paused && let Action::Dispatch { path, attempt, .. } = &action {
+                self.wrongs.push(format!("{path}, attempt {attempt}, was begun in a pause"));
+            }
             let is_event = matches!(action, Action::Append(_));
             self.owners[owner].outbox.push((action, expected));
             expected += usize::from(is_event);
@@ -346,6 +373,21 @@ impl World {
             self.write(Entry::Run(RunEvent::Withdrawn { path, attempt }));
         }
     }
+}
+
+/// Whether somebody asked to pause the run, and nothing has ended that since.
+fn is_paused(journal: &[(Entry, Timestamp)]) -> bool {
+    let mut is_paused = false;
+    let mut is_ending = false;
+    for (entry, _) in journal {
+        match entry {
+            Entry::Run(RunEvent::CancelRequested { .. } | RunEvent::TerminateRequested { .. }) => is_ending = true,
+            Entry::Run(RunEvent::Paused { .. }) => is_paused = true,
+            Entry::Run(RunEvent::Resumed { .. }) => is_paused = false,
+            _ => {}
+        }
+    }
+    is_paused && !is_ending
 }
 
 fn random_definition(random: &mut Random) -> Definition {

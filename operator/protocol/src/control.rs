@@ -1,0 +1,40 @@
+//! What people ask of runs that exist, as the operator hands it to Supervisors in the snapshot of a Workflow.
+
+use serde::{Deserialize, Serialize};
+use tetrarch_core::id::RunId;
+
+/// Everything that is asked of the runs of one Workflow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Control {
+    /// Runs for which nothing new starts as long as they are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pause: Vec<Asked>,
+    /// Runs that are to end at once, without undoing anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terminate: Vec<Asked>,
+}
+
+impl Control {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A run of which something is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// The run.
+    pub run: RunId,
+    /// Who or what asked, for the journal.
+    pub cause: String,
+}
+
+impl Asked {
+    /// The entry for a run.
+    pub fn find<'a>(asked: &'a [Self], run: &RunId) -> Option<&'a Self> {
+        asked.iter().find(|asked| asked.run == *run)
+    }
+}
