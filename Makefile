@@ -1,6 +1,6 @@
 # Every command anyone needs. Each target is one small script in tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down test test-unit test-api test-cluster lint generate journals bench fuzz simulate
+.PHONY: help demo down test test-unit test-api test-cluster lint generate journals bench bench-rivals fuzz simulate
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -34,6 +34,9 @@ journals: ## Record journals of runs that this version has none of
 
 bench: ## Measure against a floor taken in the same run
 	@tests/bench.sh
+
+bench-rivals: ## Measure the workflow engine beside Temporal, Restate and the bare bus; builds them first
+	@tests/bench.sh rivals
 
 fuzz: ## Fuzz expressions, policies and admission reviews, ten minutes each
 	@tests/fuzz.sh 600

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds and runs the benchmarks: all parts, or those named first. bench.sh [engine|admission|reconcile]... [OPTION]...
+# Builds and runs the benchmarks: the parts named first, or engine, admission and reconcile.
+# bench.sh [engine|admission|reconcile|rivals]... [OPTION]...
 # Options go to the program (`bench.sh engine --help` lists them).
 # shellcheck source=tests/steps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
 parts=()
-while [[ ${1:-} =~ ^(engine|admission|reconcile)$ ]]; do
+while [[ ${1:-} =~ ^(engine|admission|reconcile|rivals)$ ]]; do
   parts+=("$1")
   shift
 done
@@ -20,6 +21,12 @@ if [[ " ${parts[*]} " == *" admission "* ]]; then
   step gatekeeper "building Gatekeeper, to measure beside it (some minutes the first time)" tests/tools.sh gatekeeper
   TETRARCH_GATEKEEPER=$(tests/tools.sh gatekeeper)
   export TETRARCH_GATEKEEPER
+fi
+if [[ " ${parts[*]} " == *" rivals "* ]]; then
+  need_package npm npm
+  step rivals "getting the rivals: Temporal and Restate (many minutes the first time)" tests/tools.sh rivals
+  TETRARCH_RIVALS=$(tests/tools.sh rivals)
+  export TETRARCH_RIVALS
 fi
 step bench-build "compiling the benchmarks" cargo build --locked --profile image --bins -p tetrarch-bench \
   -p tetrarch-operator -p tetrarch-supervisor -p tetrarch-agent-sidecar

@@ -15,7 +15,7 @@ check_shell() {
 
 check_go() {
   local unformatted
-  unformatted=$(gofmt -l tests/cluster)
+  unformatted=$(gofmt -l tests/cluster tests/bench/rivals)
   [[ -z $unformatted ]] || { echo "run gofmt -w on: $unformatted"; return 1; }
   (cd tests/cluster/cluster && go vet ./...)
 }

@@ -3,6 +3,7 @@
 # tools.sh cluster [--rung3]: puts helm, kubectl, nats-server and, without --rung3, what belongs to a node into
 # .state/tools and prints that directory.
 # tools.sh gatekeeper: prints a directory with Gatekeeper's program and its resource definitions (crds), for the benchmark.
+# tools.sh rivals: prints a directory with the engines that the benchmark compares with: Temporal and its driver, Restate and its driver.
 # shellcheck source=tests/steps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -43,6 +44,27 @@ gatekeeper() {
   echo "$dir"
 }
 
+# Their versions are those in tests/bench/rivals. What is there already is not built again.
+rivals() {
+  local source=$root/tests/bench/rivals dir=$cache/rivals
+  command -v go >/dev/null || fail "go is missing: install it to measure beside Temporal"
+  mkdir -p "$dir"
+  exec 9>"$dir.lock"
+  flock 9
+  if ! cmp -s "$source/restate/package-lock.json" "$dir/restate/package-lock.json"; then
+    echo "downloading Restate" >&2
+    rm -rf "$dir/restate.new" && mkdir "$dir/restate.new"
+    cp "$source"/restate/package*.json "$dir/restate.new"
+    npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$dir/restate.new" >&2
+    rm -rf "$dir/restate" && mv "$dir/restate.new" "$dir/restate"
+    (cd "$dir" && ln -sfn restate/node_modules/@restatedev/restate-server-*/bin/restate-server restate-server)
+  fi
+  cp "$source/restate/driver.mjs" "$dir/restate"
+  echo "compiling Temporal's server and driver" >&2
+  (cd "$source/temporal" && CGO_ENABLED=0 GOFLAGS='' go build -trimpath -ldflags '-s -w' -o "$dir/rival-temporal" .) >&2
+  echo "$dir"
+}
+
 cluster_tools() {
   local from tools=$state/tools program
   from=$("$cluster" path "$@")
@@ -56,5 +78,6 @@ cargo-deny) cargo_tool cargo-deny "$deny_version" ;;
 cargo-fuzz) cargo_tool cargo-fuzz "$fuzz_version" ;;
 cluster) cluster_tools "${@:2}" ;;
 gatekeeper) gatekeeper ;;
-*) fail "usage: tools.sh cargo-deny|cargo-fuzz|cluster [--rung3]|gatekeeper" ;;
+rivals) rivals ;;
+*) fail "usage: tools.sh cargo-deny|cargo-fuzz|cluster [--rung3]|gatekeeper|rivals" ;;
 esac

@@ -42,6 +42,7 @@ const ROUNDS: usize = 3;
 
 /// What is measured.
 #[derive(clap::Args, Clone, Debug)]
+#[group(id = "admission")]
 pub struct Arguments {
     /// Numbers of Domains, growing.
     #[arg(long, value_delimiter = ',', default_values_t = [4, 64, 1_024])]

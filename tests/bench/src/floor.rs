@@ -16,7 +16,8 @@ use futures::StreamExt;
 
 use crate::quantile::Sample;
 
-const STREAM: &str = "FLOOR";
+/// The stream of the floor.
+pub const STREAM: &str = "FLOOR";
 const BODY: usize = 512;
 
 /// Makes the stream of the floor, with the durability of the work stream.
@@ -32,7 +33,7 @@ pub async fn prepare(js: &jetstream::Context) -> Result<()> {
 }
 
 /// A publish on the condition that the subject is empty.
-async fn publish(js: &jetstream::Context, subject: String) -> Result<()> {
+pub async fn publish(js: &jetstream::Context, subject: String) -> Result<()> {
     let mut headers = HeaderMap::new();
     headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
     js.publish_with_headers(subject, headers, Bytes::from(vec![b'x'; BODY])).await?.await?;

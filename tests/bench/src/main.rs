@@ -15,6 +15,7 @@ mod floor;
 mod process;
 mod quantile;
 mod reconcile;
+mod rivals;
 mod simulated;
 
 use std::time::Duration;
@@ -42,6 +43,8 @@ struct Arguments {
     pools: Vec<usize>,
     #[command(flatten)]
     admission: admission::Arguments,
+    #[command(flatten)]
+    rivals: rivals::Arguments,
 }
 
 /// Parts that run alone.
@@ -53,6 +56,14 @@ enum Part {
     Admission,
     /// The operator with many AgentPools.
     Reconcile,
+    /// The engine beside other engines; needs no API server.
+    Rivals,
+    /// Workers and client of our side, started by the comparison.
+    #[value(hide = true)]
+    DriveTetrarch,
+    /// Workers and client of the floor, started by the comparison.
+    #[value(hide = true)]
+    DriveFloor,
 }
 
 #[derive(clap::Args)]
@@ -75,6 +86,9 @@ async fn main() -> Result<()> {
         Part::Engine => engine_tables(&arguments.engine).await,
         Part::Admission => admission::run(&arguments.admission).await,
         Part::Reconcile => reconcile::run(&arguments.pools).await,
+        Part::Rivals => rivals::run(&arguments.rivals).await,
+        Part::DriveTetrarch => rivals::ours::drive().await,
+        Part::DriveFloor => rivals::bare::drive().await,
     }
 }
 

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 
 use crate::cores::Core;
 
@@ -48,13 +49,23 @@ impl Process {
         Self::spawn(name, core.command(program), arguments, settings)
     }
 
+    /// Starts a program as this command says.
+    pub fn start_command(name: &'static str, command: Command) -> Result<Self> {
+        Self::spawn(name, command, &[], &[])
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn spawn(
         name: &'static str,
         mut command: Command,
         arguments: &[&str],
         settings: &[(&str, String)],
     ) -> Result<Self> {
-        let log = std::fs::File::create(std::env::temp_dir().join(format!("{name}-bench.log")))?;
+        let log = log(name)?;
         let child = command
             .args(arguments)
             .envs(settings.iter().map(|(key, value)| (*key, value)))
@@ -76,27 +87,91 @@ impl Process {
         self.status("VmHWM:")
     }
 
-    /// CPU time so far, user and system (`utime` and `stime` of proc(5)), at the kernel's 100 ticks a second.
+    /// CPU time so far, user and system.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is the name in parentheses and may hold spaces.
-        let fields: Vec<&str> = stat.rsplit_once(')').context("an odd /proc/*/stat")?.1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(Duration::from_millis(ticks * 10))
+        cpu(self.child.id())
     }
 
     fn status(&self, field: &str) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .with_context(|| format!("{} has ended; its log is in the temporary directory", self.name))?;
-        let kib: f64 = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field))
-            .and_then(|rest| rest.split_whitespace().next())
-            .context("an odd /proc/*/status")?
-            .parse()?;
-        ensure!(kib > 0.0, "{} holds no memory", self.name);
-        Ok(kib / 1024.0)
+        status(self.child.id(), field)
+            .with_context(|| format!("{} has ended; its log is in the temporary directory", self.name))
     }
+}
+
+/// Memory of a process that is resident now, in MiB (`VmRSS`, proc(5)).
+pub fn resident(pid: u32) -> Result<f64> {
+    status(pid, "VmRSS:")
+}
+
+/// CPU time of a process so far, user and system (`utime` and `stime` of proc(5)), at the kernel's 100 ticks a second.
+pub fn cpu(pid: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field is the name in parentheses and may hold spaces.
+    let fields: Vec<&str> = stat.rsplit_once(')').context("an odd /proc/*/stat")?.1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+fn status(pid: u32, field: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kib: f64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .and_then(|rest| rest.split_whitespace().next())
+        .with_context(|| format!("process {pid} has ended"))?
+        .parse()?;
+    ensure!(kib > 0.0, "process {pid} holds no memory");
+    Ok(kib / 1024.0)
+}
+
+/// A program that is asked line by line; ends when dropped.
+pub struct Dialogue {
+    child: tokio::process::Child,
+    input: tokio::process::ChildStdin,
+    output: Lines<BufReader<tokio::process::ChildStdout>>,
+    id: u32,
+    name: &'static str,
+}
+
+impl Dialogue {
+    /// Starts a program as this command says.
+    pub fn start(name: &'static str, command: Command) -> Result<Self> {
+        let mut child = tokio::process::Command::from(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log(name)?)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let input = child.stdin.take().context("a pipe was asked for")?;
+        let output = BufReader::new(child.stdout.take().context("a pipe was asked for")?).lines();
+        let id = child.id().with_context(|| format!("{name} ended at once"))?;
+        Ok(Self { child, input, output, id, name })
+    }
+
+    /// Its process id.
+    pub const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Writes a line and reads the next one.
+    pub async fn ask(&mut self, line: String) -> Result<String> {
+        self.input.write_all(format!("{line}\n").as_bytes()).await?;
+        if let Some(answer) = self.output.next_line().await? {
+            return Ok(answer);
+        }
+        let said = std::fs::read_to_string(log_path(self.name)).unwrap_or_default();
+        bail!("{} ended with {}: {}", self.name, self.child.wait().await?, said.trim())
+    }
+}
+
+/// Where what a program says is written.
+fn log_path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{name}-bench.log"))
+}
+
+fn log(name: &str) -> Result<std::fs::File> {
+    Ok(std::fs::File::create(log_path(name))?)
 }
 
 impl Drop for Process {

@@ -1,13 +1,16 @@
-//! Simulated sidecars: they pull, answer at once and acknowledge, so that what is measured is the engine and the bus, not an agent.
+//! Simulated sidecars: they pull, answer and acknowledge, so that what is measured is the engine and the bus, not an agent.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use async_nats::jetstream::AckKind;
-use futures::StreamExt;
+use futures::{StreamExt, future::BoxFuture};
 use jiff::Timestamp;
 use tetrarch_bus::Bus;
-use tetrarch_core::{id::Name, priority::Class};
+use tetrarch_core::{
+    id::{Name, TaskId},
+    priority::Class,
+};
 use tetrarch_protocol::{
     VERSION,
     blob::Payload,
@@ -31,8 +34,23 @@ pub struct Pool {
     pub slots: usize,
 }
 
-/// Runs the sidecars until the returned set is dropped.
+/// What an agent does with a task and its input.
+pub type Agent = Arc<dyn Fn(TaskId, Payload) -> BoxFuture<'static, ResultOutcome> + Send + Sync>;
+
+/// Runs sidecars whose agents echo their input at once, until the returned set is dropped.
 pub async fn run(bus: &Bus, pool: &Pool) -> Result<JoinSet<Result<()>>> {
+    let echo: Agent = Arc::new(|_, input| {
+        let output = match input {
+            Payload::Inline(value) => Payload::Inline(value),
+            Payload::Blob(_) => Payload::Inline(serde_json::Value::Null),
+        };
+        Box::pin(std::future::ready(ResultOutcome::Succeeded { output }))
+    });
+    run_with(bus, pool, &echo).await
+}
+
+/// Runs sidecars with agents of this kind until the returned set is dropped.
+pub async fn run_with(bus: &Bus, pool: &Pool, agent: &Agent) -> Result<JoinSet<Result<()>>> {
     let consumer = stream::task_consumer(&pool.supervisor, &pool.name, Class::Normal);
     let mut running = JoinSet::new();
     for number in 0..pool.sidecars {
@@ -43,7 +61,7 @@ pub async fn run(bus: &Bus, pool: &Pool) -> Result<JoinSet<Result<()>>> {
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
             }
         };
-        running.spawn(sidecar(bus.clone(), pool.clone(), number, work));
+        running.spawn(sidecar(bus.clone(), pool.clone(), number, work, agent.clone()));
         running.spawn(heartbeat(bus.clone(), pool.clone(), number));
     }
     Ok(running)
@@ -54,15 +72,16 @@ async fn sidecar(
     pool: Pool,
     number: usize,
     work: async_nats::jetstream::consumer::PullConsumer,
+    agent: Agent,
 ) -> Result<()> {
-    let agent: Arc<str> = format!("simulated-{number}").into();
+    let name: Arc<str> = format!("simulated-{number}").into();
     let mut tasks = work.stream().max_messages_per_batch(pool.slots).messages().await?;
     let slots = Arc::new(tokio::sync::Semaphore::new(pool.slots));
     while let Some(task) = tasks.next().await {
-        let (task, bus, agent) = (task?, bus.clone(), agent.clone());
+        let (task, bus, name, agent) = (task?, bus.clone(), name.clone(), agent.clone());
         let slot = slots.clone().acquire_owned().await.context("the slots are closed")?;
         tokio::spawn(async move {
-            if let Err(error) = answer(&bus, &agent, &task).await {
+            if let Err(error) = answer(&bus, &name, &agent, &task).await {
                 // The measured run waits for this result and fails with its own message.
                 tracing::warn!(error = format!("{error:#}"), "simulated sidecar");
             }
@@ -72,25 +91,21 @@ async fn sidecar(
     Ok(())
 }
 
-/// Echoes the input as output.
-async fn answer(bus: &Bus, agent: &str, task: &async_nats::jetstream::Message) -> Result<()> {
+/// Lets the agent work and writes its result.
+async fn answer(bus: &Bus, name: &str, agent: &Agent, task: &async_nats::jetstream::Message) -> Result<()> {
     let Subject::Task { supervisor, pool, task: id, .. } = task.subject.parse()? else {
         anyhow::bail!("{} is no task", task.subject);
     };
     let envelope: TaskEnvelope = serde_json::from_slice(&task.payload)?;
-    let now = Timestamp::now();
+    let started_at = Timestamp::now();
+    let outcome = agent(id.clone(), envelope.input).await;
     let result = ResultEnvelope {
         version: VERSION,
-        agent: agent.to_owned(),
+        agent: name.to_owned(),
         deliveries: 1,
-        started_at: now,
-        finished_at: now,
-        outcome: ResultOutcome::Succeeded {
-            output: match envelope.input {
-                Payload::Inline(value) => Payload::Inline(value),
-                Payload::Blob(_) => Payload::Inline(serde_json::Value::Null),
-            },
-        },
+        started_at,
+        finished_at: Timestamp::now(),
+        outcome,
     };
     bus.publish_new(Subject::Result { supervisor, pool, task: id }.to_string(), serde_json::to_vec(&result)?).await?;
     task.ack_with(AckKind::Ack).await.map_err(|e| anyhow::anyhow!(e))
