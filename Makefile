@@ -1,6 +1,6 @@
 # Every command anyone needs. Each target is one small script in tests/.
 .DEFAULT_GOAL := help
-.PHONY: help demo down test test-unit test-api test-cluster lint generate journals bench bench-rivals fuzz simulate
+.PHONY: help demo down test test-unit test-api test-cluster lint generate journals bench bench-rivals fuzz simulate faults power-cut upgrade-test
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,3 +43,12 @@ fuzz: ## Fuzz expressions, policies and admission reviews, ten minutes each
 
 simulate: ## Simulate the workflow engine under faults: SEEDS=50000
 	@tests/simulate.sh
+
+faults: ## Kill the bus, supervisors and sidecars under load: KILLS=200
+	@tests/faults.sh kills $(or $(KILLS),200)
+
+power-cut: ## Cut the power of the bus under load, with each setting of sync_interval
+	@tests/faults.sh power-cut
+
+upgrade-test: ## Start runs with the programs of a commit and finish them with these: FROM=<commit>
+	@tests/faults.sh upgrade $(FROM)

@@ -20,6 +20,7 @@ count() {
     /^--- FAIL/ { f++ }
     /^chart case .* ok$/ { p++ }
     /^chart case .* failed$/ { f++ }
+    /^kills: .* lost 0, duplicate effects 0, broken journals 0/ { p++ }
     END { print p + 0, f + 0 }' "$1"
 }
 
@@ -64,7 +65,11 @@ leave() {
   [[ -z $remove || -n ${KEEP_CLUSTER:-} ]] || "$cluster" down --name "$remove" >/dev/null 2>&1 || true
 }
 
+# Most of its time it waits for tasks of sidecars that are dead.
+unit_faults() { suite unit unit-faults "rung 2: the bus, supervisors and sidecars are killed under load" tests/faults.sh short; }
+
 rung_unit() {
+  [[ -n ${TEST_FILTER:-} ]] || lane unit unit_faults
   suite unit unit-rust "rung 0-2: Rust tests without a cluster" \
     cargo test --locked --workspace --exclude tetrarch-tests --no-fail-fast -- "${filter[@]}"
   suite unit unit-journal "rung 0: the checks that the cluster tests rely on" \

@@ -1,4 +1,7 @@
 //! The durable pull consumers of the pools, one for each pool and class: made when a pool comes, deleted when it goes.
+//!
+//! A consumer remembers by sequence what it handed out. When the stream goes back (a server that lost its power before it wrote to its
+//! disk), other tasks take these sequences, and it would never hand them out: then it is made anew.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,18 +30,24 @@ const MAX_ACK_PENDING: i64 = 1_000_000;
 pub struct Wanted {
     /// Each pool and class with the sequence of the first task that a new consumer has to hand out.
     pub queues: BTreeMap<(Name, Class), u64>,
+    /// How often the stream was seen to go back; with each time all consumers are made anew.
+    pub restarts: u64,
 }
 
 /// Keeps the consumers as they are wanted, until it is told to stop. Nothing is wanted until the first value.
 pub async fn keep(bus: Bus, supervisor: Name, mut wanted: watch::Receiver<Option<Wanted>>, stop: CancellationToken) {
+    let mut remade = 0;
     loop {
         let current = wanted.borrow_and_update().clone();
         let mut is_done = true;
         if let Some(current) = current {
             bus.connected().await;
-            if let Err(error) = ensure(&bus, &supervisor, &current).await {
-                tracing::warn!(%error, "cannot keep the consumers of the pools, trying again");
-                is_done = false;
+            match ensure(&bus, &supervisor, &current, current.restarts > remade).await {
+                Ok(()) => remade = current.restarts,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot keep the consumers of the pools, trying again");
+                    is_done = false;
+                }
             }
         }
         tokio::select! {
@@ -49,7 +58,7 @@ pub async fn keep(bus: Bus, supervisor: Name, mut wanted: watch::Receiver<Option
     }
 }
 
-async fn ensure(bus: &Bus, supervisor: &Name, wanted: &Wanted) -> Result<(), String> {
+async fn ensure(bus: &Bus, supervisor: &Name, wanted: &Wanted, is_void: bool) -> Result<(), String> {
     let work = bus.jetstream().get_stream(WORK).await.map_err(|e| e.to_string())?;
     let prefix = format!("{supervisor}_");
     let names: Vec<String> = work.consumer_names().try_collect().await.map_err(|e| e.to_string())?;
@@ -63,11 +72,14 @@ async fn ensure(bus: &Bus, supervisor: &Name, wanted: &Wanted) -> Result<(), Str
         work.delete_consumer(name).await.map_err(|e| e.to_string())?;
     }
     for (name, (queue, first)) in wanted_names {
-        if names.contains(&name) {
-            correct(&work, &name).await?;
-        } else {
-            create(&work, supervisor, name, queue, first).await?;
+        if names.contains(&name) && !is_void && correct(&work, &name).await? {
+            continue;
         }
+        if names.contains(&name) {
+            tracing::warn!(consumer = name, "the stream went back behind what it handed out: making it anew");
+            work.delete_consumer(&name).await.map_err(|e| e.to_string())?;
+        }
+        create(&work, supervisor, name, queue, first).await?;
     }
     Ok(())
 }
@@ -95,12 +107,19 @@ async fn create(
     work.create_consumer(config).await.map(drop).map_err(|e| e.to_string())
 }
 
-/// Brings an existing consumer to the settings of this version; where it stands stays as it is.
-async fn correct(work: &Stream, name: &str) -> Result<(), String> {
+/// Brings an existing consumer to the settings of this version; where it stands stays as it is. False when it stands behind the end
+/// of the stream, as that was just read.
+async fn correct(work: &Stream, name: &str) -> Result<bool, String> {
     let consumer = work.get_consumer::<pull::Config>(name).await.map_err(|e| e.to_string())?;
-    let current = &consumer.cached_info().config;
+    let info = consumer.cached_info();
+    // Read after the consumer, which goes on handing out meanwhile.
+    let end = work.get_info().await.map_err(|e| e.to_string())?.state.last_sequence;
+    if info.delivered.stream_sequence > end {
+        return Ok(false);
+    }
+    let current = &info.config;
     if current.ack_wait == ACK_WAIT && current.max_ack_pending == MAX_ACK_PENDING && current.max_deliver == -1 {
-        return Ok(());
+        return Ok(true);
     }
     let config = pull::Config {
         durable_name: Some(name.to_owned()),
@@ -113,5 +132,5 @@ async fn correct(work: &Stream, name: &str) -> Result<(), String> {
         filter_subject: current.filter_subject.clone(),
         ..pull::Config::default()
     };
-    work.update_consumer(config).await.map(drop).map_err(|e| e.to_string())
+    work.update_consumer(config).await.map(|_| true).map_err(|e| e.to_string())
 }

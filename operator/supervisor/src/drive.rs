@@ -122,6 +122,8 @@ pub struct Driver {
     is_caught_up: bool,
     is_configured: bool,
     last_sequence: u64,
+    /// How often the journal began anew.
+    restarts: u64,
     changed: Changed,
     wakes: BTreeSet<(Timestamp, RunId)>,
     /// What was last reported under each key.
@@ -145,6 +147,7 @@ impl Driver {
             is_caught_up: false,
             is_configured: false,
             last_sequence: 0,
+            restarts: 0,
             changed: Changed::default(),
             wakes: BTreeSet::new(),
             reported: BTreeMap::new(),

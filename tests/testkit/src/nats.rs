@@ -27,11 +27,13 @@ pub struct Options {
     pub extra: String,
     /// Port to listen on; none lets the server choose a free one.
     pub port: Option<u16>,
+    /// Directory of the store; none means one beside the configuration.
+    pub store: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sync_always: true, max_payload: 2 * 1024 * 1024, extra: String::new(), port: None }
+        Self { sync_always: true, max_payload: 2 * 1024 * 1024, extra: String::new(), port: None, store: None }
     }
 }
 
@@ -148,7 +150,7 @@ impl NatsServer {
             "host: 127.0.0.1\nport: {port}\nports_file_dir: {directory:?}\nmax_payload: {}\n\
              jetstream {{\n  store_dir: {:?}\n  sync_interval: {sync}\n  max_memory_store: 256MB\n  max_file_store: 8GB\n}}\n{}\n",
             self.options.max_payload,
-            self.directory.path().join("store").display(),
+            self.options.store.clone().unwrap_or_else(|| self.directory.path().join("store")).display(),
             self.options.extra,
             directory = directory.to_string(),
         )

@@ -164,7 +164,7 @@ impl Driver {
             self.outputs.wanted.send_replace(None);
             return;
         };
-        let mut wanted = consumers::Wanted::default();
+        let mut wanted = consumers::Wanted { restarts: self.restarts, ..consumers::Wanted::default() };
         for pool in &snapshot.pools {
             for class in Class::ALL {
                 // A new consumer hands out what has no result yet, and nothing that is done.

@@ -40,6 +40,9 @@ impl Driver {
                 self.wanted.clear();
                 self.is_caught_up = false;
                 self.last_sequence = 0;
+                self.restarts += 1;
+                // Until it is read again nobody knows which tasks are to be handed out.
+                self.outputs.wanted.send_replace(None);
                 self.outputs.progress.is_caught_up.store(false, Ordering::Relaxed);
             }
         }
