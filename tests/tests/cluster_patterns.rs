@@ -46,6 +46,7 @@ async fn every_sample_ends_as_it_says() -> Result<()> {
         ("workflow-gate.yaml", "Succeeded"),
         ("workflow-research.yaml", "Succeeded"),
         ("workflow-experts.yaml", "Succeeded"),
+        ("workflow-release.yaml", "Succeeded"),
         ("workflow-saga.yaml", "Compensated"),
     ];
     for (file, phase) in expected {

@@ -1,0 +1,102 @@
+//! The samples as the engine runs them, with an agent that answers with its input: each comes to the end that it promises,
+//! through the steps that it promises. A real cluster does the same in `cluster_patterns`.
+
+#![expect(clippy::unwrap_used, reason = "a sample that cannot be read fails its test")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use jiff::{SignedDuration, Timestamp};
+use rstest::rstest;
+use serde_json::{Value, json};
+use tetrarch_core::workflow::{
+    journal::{Entry, FailureReason, FinalPhase, Outcome, RunEvent},
+    run::{Action, Run, RunPhase},
+};
+use tetrarch_plan::parse;
+
+fn sample(name: &str) -> tetrarch_crds::Workflow {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/samples").join(name);
+    serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// What the agent of the samples says.
+fn echo(input: &Value) -> Outcome {
+    match input.get("refuse").and_then(Value::as_str) {
+        Some(why) => Outcome::Failed { reason: FailureReason::Rejected, message: why.to_owned() },
+        None => Outcome::Succeeded { output: input.clone() },
+    }
+}
+
+/// Runs a sample to its end, every task answered at once.
+fn ended(name: &str, parameters: &Value) -> Run {
+    let definition = parse::workflow::definition(&sample(name)).unwrap();
+    let given: BTreeMap<String, Value> = serde_json::from_value(parameters.clone()).unwrap();
+    let mut now = Timestamp::UNIX_EPOCH;
+    let mut run = Run::accept("sample".parse().unwrap(), definition, &given, "test".to_owned(), now);
+    let started = RunEvent::Started { deadline: now + SignedDuration::from_hours(1) };
+    let mut entries = vec![Entry::Run(started)];
+    while !matches!(run.phase(), RunPhase::Ended(_)) {
+        for entry in std::mem::take(&mut entries) {
+            run.apply(&entry, now);
+        }
+        let mut wake = None;
+        for action in run.next(now) {
+            if let Action::WakeAt(at) = action {
+                wake = Some(at);
+            } else if let Action::Append(event) = action {
+                entries.push(Entry::Run(event));
+            } else if let Action::Dispatch { path, attempt, input, .. } = action {
+                let pool = "echo".parse().unwrap();
+                entries.push(Entry::Dispatched { path: path.clone(), attempt, pool });
+                entries.push(Entry::Result { path, attempt, outcome: echo(&input) });
+            }
+        }
+        if entries.is_empty() && !matches!(run.phase(), RunPhase::Ended(_)) {
+            now = wake.unwrap();
+            assert!(now < Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24), "{name} waits for nothing");
+        }
+    }
+    run
+}
+
+fn steps(run: &Run) -> String {
+    let one =
+        |step: tetrarch_core::workflow::run::StepView<'_>| format!("{}:{}", step.name.as_str(), step.phase.as_str());
+    run.steps().map(one).collect::<Vec<_>>().join(" ")
+}
+
+#[rstest]
+#[case::research("workflow-research.yaml", json!({}), FinalPhase::Succeeded, "plan:Succeeded read:Succeeded report:Succeeded")]
+#[case::experts("workflow-experts.yaml", json!({}), FinalPhase::Succeeded,
+    "panel:Succeeded plenum:Succeeded minority:Succeeded decide:Succeeded")]
+#[case::experts_who_agree("workflow-experts.yaml", json!({"panel": ["accept", "accept", "accept"]}), FinalPhase::Succeeded,
+    "panel:Succeeded plenum:Skipped minority:Skipped decide:Succeeded")]
+#[case::experts_who_never_agree("workflow-experts.yaml",
+    json!({"plenum": (0..5).map(|n| json!({"verdict": n, "confidence": 50})).collect::<Vec<_>>()}), FinalPhase::Failed,
+    "panel:Succeeded plenum:Failed minority:Skipped decide:Skipped")]
+#[case::saga("workflow-saga.yaml", json!({}), FinalPhase::Compensated, "flight:Compensated hotel:Compensated pay:Failed")]
+#[case::release("workflow-release.yaml", json!({}), FinalPhase::Succeeded,
+    "code:Succeeded security:Succeeded performance:Succeeded compliance:Succeeded review:Succeeded stage:Succeeded canary:Succeeded \
+     watch-canary:Succeeded half:Succeeded watch-half:Succeeded full:Succeeded verify:Succeeded report:Succeeded")]
+#[case::release_that_is_taken_back("workflow-release.yaml", json!({"errors": 7}), FinalPhase::Compensated,
+    "code:Succeeded security:Succeeded performance:Succeeded compliance:Succeeded review:Succeeded stage:Compensated \
+     canary:Compensated watch-canary:Skipped half:Skipped watch-half:Skipped full:Skipped verify:Skipped report:Skipped")]
+fn a_sample_comes_to_the_end_that_it_promises(
+    #[case] name: &str,
+    #[case] parameters: Value,
+    #[case] phase: FinalPhase,
+    #[case] wanted: &str,
+) {
+    let run = ended(name, &parameters);
+    assert_eq!((run.phase(), steps(&run).as_str()), (RunPhase::Ended(phase), wanted), "{:?}", run.message());
+}
+
+#[test]
+fn what_the_experts_and_the_researchers_find_is_in_the_output() {
+    let output = ended("workflow-experts.yaml", &json!({})).output().unwrap();
+    assert_eq!(output["decide"], json!({"verdict": "accept", "minority": ["revise", "reject", "revise"]}));
+    let output = ended("workflow-research.yaml", &json!({})).output().unwrap();
+    let wanted =
+        ["the manual", "the register"].map(|title| format!("{title} on: Which licences may a container image hold?"));
+    assert_eq!(output["findings"], json!(wanted));
+}
