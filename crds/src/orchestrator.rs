@@ -115,7 +115,7 @@ impl Default for Hierarchy {
 pub struct PriorityClass {
     /// Which class.
     pub name: Priority,
-    /// Runs of this class that one Supervisor drives at once; further ones wait in the order they came.
+    /// Runs of this class that one Supervisor drives at once; further ones wait and start by the weights of their Workflows.
     #[schemars(range(min = 1, max = 10000))]
     pub max_concurrent: i32,
     /// Longest time of a run of this class when its Workflow sets no timeout.

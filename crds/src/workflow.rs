@@ -75,6 +75,14 @@ pub struct WorkflowSpec {
     #[serde(default = "default_keep_runs")]
     #[schemars(range(min = 1, max = 1000))]
     pub keep_runs: i32,
+    /// Share of this Workflow where several compete for the queue of a pool or for the places of a class, in proportion to the weights of the others: with 200 it gets twice what one with 100 gets. Default 100.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: i32,
+    /// Runs of this Workflow that may be active at once; further ones wait. Default: as many as its priority class has places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_concurrent_runs: Option<i32>,
     /// Policies of this Workflow; they tighten those of the levels above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -349,6 +357,10 @@ pub struct Stage {
     pub name: String,
     /// The task.
     pub task: Task,
+}
+
+fn default_weight() -> i32 {
+    100
 }
 
 fn default_keep_runs() -> i32 {

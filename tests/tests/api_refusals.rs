@@ -110,6 +110,16 @@ fn cases(department: &Department) -> Vec<Case> {
             &["spec.steps[0].map.reduce.builtin", "Collect", "Vote"],
         ),
         case("more than all must succeed", map(json!({"minSuccessPercent": 101})), &["minSuccessPercent", "100"]),
+        case(
+            "a Workflow without weight",
+            department.workflow("refused", &json!([{"name": "a", "task": task}]), &json!({"weight": 0})),
+            &["spec.weight", "greater than or equal to 1"],
+        ),
+        case(
+            "a Workflow that may never run",
+            department.workflow("refused", &json!([{"name": "a", "task": task}]), &json!({"maxConcurrentRuns": 0})),
+            &["spec.maxConcurrentRuns", "greater than or equal to 1"],
+        ),
         case("nothing in parallel", map(json!({"maxParallel": 0})), &["maxParallel", "1"]),
         case(
             "an unknown priority",

@@ -1,12 +1,13 @@
 //! Which queues to ask for how many tasks: strict priority, quick when idle, no polling.
 //!
 //! An empty queue is held by one waiting request for one task: as long as it is open, nothing waits there. A queue that may hold tasks is asked for
-//! as many as there are free slots, and only when every more urgent queue is known to be empty. The server says with each task how many wait
+//! as many as there are free slots, and only when every more urgent queue is known to be empty; but a queue that was passed over for long
+//! ([`PATIENCE`]) is asked for one task first, so that nothing waits for ever behind what is more urgent. The server says with each task how many wait
 //! behind it, so an idle agent starts a task after one trip and a busy one fetches its next with one request.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
-use tetrarch_core::priority::Class;
+use tetrarch_core::{fairness::PATIENCE, priority::Class};
 
 use super::event::{PullEnd, PullId};
 
@@ -37,6 +38,8 @@ struct Open {
     number: u64,
     left: u32,
     wait: bool,
+    /// Whether it was sent because the queue had been passed over.
+    overtaken: bool,
     heard: Duration,
 }
 
@@ -46,6 +49,8 @@ struct Queue {
     open: Option<Open>,
     /// Whether it was empty when we last heard of it.
     empty: bool,
+    /// Tasks of more urgent queues since it was asked.
+    passed_over: u32,
     refusals: u32,
     retry_at: Duration,
 }
@@ -59,7 +64,8 @@ pub struct Pulls {
 
 impl Default for Pulls {
     fn default() -> Self {
-        let queue = |class| Queue { class, open: None, empty: false, refusals: 0, retry_at: Duration::ZERO };
+        let queue =
+            |class| Queue { class, open: None, empty: false, passed_over: 0, refusals: 0, retry_at: Duration::ZERO };
         Self { queues: Class::ALL.map(queue), next: 1 }
     }
 }
@@ -68,6 +74,19 @@ impl Pulls {
     /// Requests to send now that `free` slots are free.
     pub fn plan(&mut self, free: u32, now: Duration) -> Vec<Request> {
         let mut requests = Vec::new();
+        if free == 0 {
+            return requests;
+        }
+        let overtaken = self.queues.iter_mut().filter(|queue| queue.is_overtaken(now));
+        if let Some(queue) = overtaken.min_by_key(|queue| Reverse(queue.passed_over)) {
+            queue.passed_over = 0;
+            queue.open = Some(Open { number: self.next, left: 1, wait: false, overtaken: true, heard: now });
+            requests.push(Request { id: PullId { class: queue.class, number: self.next }, batch: 1, wait: false });
+            self.next += 1;
+        }
+        let is_promised = |open: Open| open.overtaken && now.saturating_sub(open.heard) < open.patience();
+        let promised = self.queues.iter().filter(|queue| queue.open.is_some_and(is_promised)).count();
+        let free = free.saturating_sub(u32::try_from(promised).unwrap_or(u32::MAX));
         if free == 0 {
             return requests;
         }
@@ -84,7 +103,8 @@ impl Pulls {
             }
             let wait = queue.empty;
             let left = if wait { 1 } else { free };
-            queue.open = Some(Open { number: self.next, left, wait, heard: now });
+            queue.open = Some(Open { number: self.next, left, wait, overtaken: false, heard: now });
+            queue.passed_over = 0;
             requests.push(Request { id: PullId { class: queue.class, number: self.next }, batch: left, wait });
             self.next += 1;
             if !wait {
@@ -96,6 +116,9 @@ impl Pulls {
 
     /// A task came out of this queue; `pending` wait behind it.
     pub fn delivered(&mut self, class: Class, pending: u64, now: Duration) {
+        for queue in self.queues.iter_mut().filter(|queue| queue.class > class && !queue.empty) {
+            queue.passed_over = queue.passed_over.saturating_add(1);
+        }
         let queue = self.queue(class);
         queue.empty = pending == 0;
         queue.refusals = 0;
@@ -164,6 +187,13 @@ impl Pulls {
 
     fn queue(&mut self, class: Class) -> &mut Queue {
         &mut self.queues[class as usize]
+    }
+}
+
+impl Queue {
+    /// Whether it is its turn before more urgent ones.
+    fn is_overtaken(&self, now: Duration) -> bool {
+        self.passed_over >= PATIENCE && self.open.is_none() && !self.empty && now >= self.retry_at
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod capacity;
 pub mod expression;
+pub mod fairness;
 pub mod id;
 pub mod policy;
 pub mod priority;

@@ -11,6 +11,7 @@ mod queues;
 mod retain;
 mod runs;
 mod summarize;
+mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,11 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tetrarch_core::id::{Name, RunId};
+use tetrarch_core::{
+    fairness::Line,
+    id::{Name, RunId},
+    priority::Class,
+};
 use tetrarch_protocol::snapshot::{SupervisorSnapshot, WorkflowSnapshot};
 use tokio::{
     sync::{mpsc, watch},
@@ -28,7 +33,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{queues::Queues, runs::Runs};
+use self::{queues::Queues, runs::Runs, turns::Turns};
 use crate::{
     config, consumers,
     http::Progress,
@@ -117,6 +122,9 @@ pub struct Driver {
     runs: Runs,
     wanted: BTreeMap<RunId, Wanted>,
     queues: Queues,
+    /// The lines of runs that wait for a place.
+    lines: BTreeMap<Class, Line>,
+    turns: Turns,
     loads: Loads,
     held: Held,
     is_caught_up: bool,
@@ -142,6 +150,8 @@ impl Driver {
             runs: Runs::default(),
             wanted: BTreeMap::new(),
             queues: Queues::default(),
+            lines: BTreeMap::new(),
+            turns: Turns::default(),
             loads: Loads::default(),
             held: Held::new(),
             is_caught_up: false,
@@ -214,6 +224,7 @@ impl Driver {
         if std::mem::take(&mut self.changed.places) {
             self.start_waiting(now);
         }
+        self.take_turns(now);
         if std::mem::take(&mut self.changed.finished) {
             self.retain();
         }

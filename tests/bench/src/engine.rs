@@ -174,6 +174,8 @@ fn definition(workflow: &str, kind: StepKind) -> Result<Definition> {
         }],
         output: Some(json!("done")),
         keep_runs: 3,
+        weight: tetrarch_core::fairness::WEIGHT,
+        max_concurrent_runs: None,
     })
 }
 

@@ -127,3 +127,50 @@ fn after_a_lost_connection_everything_is_asked_anew() {
     pulls.reset();
     assert_eq!(ask(&mut pulls, 2, NOW), [(Class::Critical, 2, false)]);
 }
+
+/// Takes tasks one at a time until one of the class comes, with backlogs in all queues; tells how many came before it.
+fn tasks_before(pulls: &mut Pulls, class: Class) -> usize {
+    for before in 0..1000 {
+        let [request] = pulls.plan(1, NOW)[..] else { panic!("one free slot is one request") };
+        assert_eq!((request.batch, request.wait), (1, false));
+        pulls.delivered(request.id.class, 1000, NOW);
+        if request.id.class == class {
+            return before;
+        }
+    }
+    panic!("{class} starves");
+}
+
+#[test]
+fn a_queue_that_is_passed_over_for_long_is_asked_for_one_task() {
+    let mut pulls = Pulls::default();
+    assert_eq!(tasks_before(&mut pulls, Class::High), PATIENCE as usize);
+    let mut pulls = Pulls::default();
+    let before = tasks_before(&mut pulls, Class::Low);
+    assert!((PATIENCE as usize..=PATIENCE as usize + 3).contains(&before), "{before}");
+    assert!(tasks_before(&mut pulls, Class::Low) <= PATIENCE as usize + 3, "and again");
+}
+
+#[test]
+fn the_turn_of_a_queue_that_was_passed_over_leaves_the_other_slots_to_the_urgent_one() {
+    let mut pulls = Pulls::default();
+    for _ in 0..PATIENCE {
+        pulls.plan(1, NOW);
+        pulls.delivered(Class::Critical, 1000, NOW);
+    }
+    let asked = ask(&mut pulls, 4, NOW);
+    assert_eq!(asked[0], (Class::High, 1, false), "{asked:?}");
+    assert_eq!(asked[1], (Class::Critical, 3, false), "{asked:?}");
+    assert_eq!(asked.len(), 2);
+}
+
+#[test]
+fn a_lost_request_of_a_queue_that_was_passed_over_blocks_nothing() {
+    let mut pulls = Pulls::default();
+    for _ in 0..PATIENCE {
+        pulls.plan(1, NOW);
+        pulls.delivered(Class::Critical, 1000, NOW);
+    }
+    assert_eq!(ask(&mut pulls, 1, NOW), [(Class::High, 1, false)]);
+    assert!(!ask(&mut pulls, 1, NOW + UNANSWERED).is_empty());
+}

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{id::Name, priority::Class};
+use crate::{fairness, id::Name, priority::Class};
 
 /// A validated workflow definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,21 @@ pub struct Definition {
     pub output: Option<Value>,
     /// Finished runs that are kept with their journals.
     pub keep_runs: u32,
+    /// Share of the Workflow where it competes with others, in proportion to theirs; at least 1.
+    #[serde(default = "default_weight", skip_serializing_if = "is_default_weight")]
+    pub weight: u32,
+    /// Runs that may be active at once; none means as many as the class has places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_runs: Option<u32>,
+}
+
+const fn default_weight() -> u32 {
+    fairness::WEIGHT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_default_weight(weight: &u32) -> bool {
+    *weight == fairness::WEIGHT
 }
 
 /// What happens to a run when one of its steps has failed for good.

@@ -16,6 +16,7 @@
 mod apply;
 mod compensation;
 mod control;
+mod due;
 mod flaw;
 mod gate;
 mod next;
@@ -111,6 +112,20 @@ pub enum Action {
     /// Call [`Run::next`] again at this time, at the latest.
     WakeAt(Timestamp),
 }
+
+/// Tasks of one kind in a run that are due and have not been handed out: they ask for the same agents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueTasks<'a> {
+    /// Which agents may take them.
+    pub agent: &'a AgentSelector,
+    /// Place of the first of them.
+    pub first: TaskPath,
+    /// How many.
+    pub tasks: usize,
+}
+
+/// How many of these tasks may be handed out now.
+pub type Grant<'a> = &'a mut dyn FnMut(&DueTasks<'_>) -> usize;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,7 +236,19 @@ impl Run {
     ///
     /// When an action could not be carried out (lost leadership, a refused write), call [`Run::reissue`].
     pub fn next(&mut self, now: Timestamp) -> Vec<Action> {
-        next::next(&self.plan, &self.state, &mut self.memo, now)
+        self.next_within(now, &mut |due| due.tasks)
+    }
+
+    /// The same with no more tasks than are granted. The others stay due, and cost no more than their places: their inputs are made when
+    /// they are handed out. `grant` is asked once for the tasks of each kind; of several kinds, the one that was served last is asked last.
+    pub fn next_within(&mut self, now: Timestamp, grant: Grant<'_>) -> Vec<Action> {
+        next::next(&self.plan, &self.state, &mut self.memo, now, grant)
+    }
+
+    /// Tells of the tasks that are due and have not been dispatched by anybody, without handing out anything: for replicas that follow
+    /// a run and do not act on it.
+    pub fn observe_due(&mut self, observe: &mut dyn FnMut(&DueTasks<'_>)) {
+        due::observe(&self.plan, &self.state, &mut self.memo, observe);
     }
 
     /// Forgets which actions were handed out: `next` lists again everything that the journal does not show as done.

@@ -77,5 +77,7 @@ pub(super) fn definition(steps: Vec<Step>) -> Definition {
         steps,
         output: None,
         keep_runs: 1,
+        weight: crate::fairness::WEIGHT,
+        max_concurrent_runs: None,
     }
 }

@@ -34,6 +34,9 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
     let timeout = optional_duration("spec.timeout", spec.timeout.as_ref(), &mut violations);
     let parameters = parameters(&spec.parameters, spec.start, &mut violations);
     let keep_runs = at_least("spec.keepRuns", spec.keep_runs, 1, &mut violations);
+    let weight = at_least("spec.weight", spec.weight, 1, &mut violations);
+    let max_concurrent_runs =
+        spec.max_concurrent_runs.and_then(|runs| at_least("spec.maxConcurrentRuns", runs, 1, &mut violations));
     let steps = steps::steps(&spec.steps, &mut violations);
     let definition = || {
         Some(Definition {
@@ -50,6 +53,8 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
             steps: steps?,
             output: spec.output.as_ref().map(|output| output.0.clone()),
             keep_runs: keep_runs?,
+            weight: weight?,
+            max_concurrent_runs,
         })
     };
     let definition = definition();

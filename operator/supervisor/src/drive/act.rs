@@ -8,11 +8,12 @@ use tetrarch_core::{
     id::{RunId, TaskId},
     workflow::run::Action,
 };
-use tetrarch_protocol::subject::Subject;
+use tetrarch_protocol::{snapshot::WorkflowSnapshot, subject::Subject};
 
 use super::{
     Driver,
     runs::{Attempt, Slot},
+    turns::Waiting,
 };
 use crate::{
     janitor::{Job, Removed},
@@ -44,7 +45,6 @@ impl Driver {
         if slot.is_purging || slot.unreadable.is_some() {
             return;
         }
-        let mut due = Vec::new();
         if slot.must_reissue {
             if !slot.can_reissue() {
                 // The answer or the journal entry that is missing brings it here again.
@@ -54,10 +54,21 @@ impl Driver {
             self.changed.control.insert(id.clone());
             self.changed.places = true;
             self.changed.wants = true;
-        } else if slot.run.paused_since().is_none() {
-            due.extend(std::mem::take(&mut slot.unroutable).into_iter().map(|(action, _)| action));
         }
-        due.extend(slot.run.next(now));
+        // Tasks wait until it is their turn.
+        let mut waiting = Vec::new();
+        let due = slot.run.next_within(now, &mut |tasks| {
+            waiting.push(Waiting::of(tasks));
+            0
+        });
+        self.observe_waiting(id, &waiting);
+        self.carry_out(id, due);
+    }
+
+    /// Carries out what a run listed; tells how many tasks were handed to the writers.
+    pub(super) fn carry_out(&mut self, id: &RunId, due: Vec<Action>) -> usize {
+        let Some(slot) = self.runs.get_mut(id) else { return 0 };
+        let mut dispatched = 0;
         let mut wake = None;
         for action in due {
             match action {
@@ -71,8 +82,8 @@ impl Driver {
                 }
                 dispatch @ Action::Dispatch { .. } => {
                     let snapshot = self.config.workflows.get(&slot.run.definition().workflow);
-                    let longest = snapshot.and_then(|snapshot| snapshot.limits.task_timeout);
-                    if let Some(request) = route(slot, &mut self.queues, longest, dispatch) {
+                    dispatched += 1;
+                    if let Some(request) = route(slot, &mut self.queues, snapshot, dispatch) {
                         self.requests.push(request);
                     }
                 }
@@ -86,17 +97,19 @@ impl Driver {
                 let subject = Subject::Task { supervisor, pool, class: slot.class(), task };
                 self.jobs.push(Job::Subject(subject.to_string()));
             }
-            for (_, outstanding) in slot.outstanding.drain() {
-                self.queues.take(&outstanding.pool);
+            for outstanding in std::mem::take(&mut slot.outstanding).into_values() {
+                self.queues.take(&outstanding.pool, slot.owner(&self.config.workflows));
             }
         }
-        if !slot.unroutable.is_empty() {
-            self.changed.summaries.insert(slot.run.definition().workflow.clone());
-        }
+        let is_lost = slot.must_reissue;
         self.append_next(id);
         if let Some(at) = wake {
             self.wake_at(id, at);
         }
+        if is_lost {
+            self.reissue_after(id, AFTER_CONFLICT);
+        }
+        dispatched
     }
 
     /// Writes the next event of a run, unless one is being written.
@@ -172,7 +185,7 @@ impl Driver {
         // When it is stored, by us or by another replica, the journal shows it.
         let Err(failure) = result else { return };
         if let Some(pool) = slot.writing.remove(&(task.path, task.attempt)) {
-            self.queues.take(&pool);
+            self.queues.take(&pool, slot.owner(&self.config.workflows));
             slot.refusal = Some(failure.to_string());
             self.changed.summaries.insert(slot.run.definition().workflow.clone());
             self.reissue_after(&task.run, pause_after(&failure));
@@ -195,7 +208,7 @@ impl Driver {
                 let Some(slot) = self.runs.get_mut(&task.run) else { return };
                 tracing::debug!(run = %task.run, task = %task.path, attempt = task.attempt, "task withdrawn");
                 if let Some(outstanding) = slot.outstanding.remove(&(task.path, task.attempt)) {
-                    self.queues.take(&outstanding.pool);
+                    self.queues.take(&outstanding.pool, slot.owner(&self.config.workflows));
                     self.changed.load = true;
                 }
             }
@@ -203,13 +216,13 @@ impl Driver {
     }
 }
 
-/// The write that puts a task into the queue of a pool; none when it is being written already, or has to wait for a pool.
+/// The write that puts a task into the queue of a pool; none when it is being written already, or its pool is gone since it was granted.
 ///
-/// `longest` bounds the time of the attempt: what policy allows now, however the run was accepted.
+/// The snapshot bounds the time of the attempt: what policy allows now, however the run was accepted.
 fn route(
     slot: &mut Slot,
     queues: &mut super::queues::Queues,
-    longest: Option<Duration>,
+    snapshot: Option<&WorkflowSnapshot>,
     action: Action,
 ) -> Option<Request> {
     let Action::Dispatch { path, attempt, agent, input, timeout, deadline } = action else { return None };
@@ -217,17 +230,13 @@ fn route(
     if slot.writing.contains_key(&key) || slot.outstanding.contains_key(&key) {
         return None;
     }
-    let (pool, idempotent) = match queues.choose(&agent) {
-        Ok(chosen) => chosen,
-        Err(error) => {
-            let (path, attempt) = key;
-            let message = format!("task {path} waits: {error}");
-            slot.unroutable.push((Action::Dispatch { path, attempt, agent, input, timeout, deadline }, message));
-            return None;
-        }
+    let Ok((pool, idempotent)) = queues.choose(&agent) else {
+        slot.must_reissue = true;
+        return None;
     };
+    let longest = snapshot.and_then(|snapshot| snapshot.limits.task_timeout);
     let timeout = longest.map_or(timeout, |longest| timeout.min(longest));
-    queues.add(&pool);
+    queues.add(&pool, slot.owner_in(snapshot));
     slot.writing.insert(key.clone(), pool.clone());
     let (path, attempt) = key;
     Some(Request::Dispatch(Box::new(Dispatch {

@@ -1,6 +1,6 @@
 //! Lets runs in: accepts those that are wanted, gives them places in their classes, and cancels those that are unwanted.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use tetrarch_bus::write::Written;
@@ -21,6 +21,25 @@ use crate::{
 
 /// Pause before a refused run is tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(2);
+
+/// The line of a class.
+pub(super) struct Line<'a> {
+    /// Active runs of the class.
+    pub(super) active: usize,
+    /// Those that wait.
+    pub(super) waiting: Vec<(&'a Slot, Place)>,
+}
+
+/// What a waiting run finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It can start.
+    Free,
+    /// So many runs of its Workflow are active, and more may not be.
+    Limited { active: u32, max: u32 },
+    /// The class has no place for it yet.
+    Behind,
+}
 
 impl Driver {
     /// Appends the first event of every wanted run that was never seen. The condition of the write lets it happen once, whoever tries.
@@ -97,19 +116,19 @@ impl Driver {
         }
     }
 
-    /// Starts runs that wait, in the order of acceptance, as far as their classes have places.
+    /// Starts runs that wait, in the order of their tickets, as far as their classes and Workflows have places.
     ///
     /// Each replica starts only its own runs, but counts all of them: a run starts when those before it would find places too. So replicas
     /// that decide at the same time never start more than there are places.
     pub(super) fn start_waiting(&mut self, now: Timestamp) {
         let mut starts = Vec::new();
         for class in Class::ALL {
-            let (active, waiting) = self.places(class);
-            self.outputs.metrics.set_runs(class, active, waiting.len());
+            let line = self.line(class);
+            self.outputs.metrics.set_runs(class, line.active, line.waiting.len());
             let Some(limits) = self.limits(class) else { continue };
-            let free = (limits.max_concurrent as usize).saturating_sub(active);
-            for slot in waiting.into_iter().take(free) {
-                if self.owns(slot.run.id()) && slot.is_open() && !slot.is_starting && !slot.run.is_cancel_requested() {
+            for (slot, place) in line.waiting {
+                let may_start = slot.is_open() && !slot.is_starting && !slot.run.is_cancel_requested();
+                if place == Place::Free && may_start && self.owns(slot.run.id()) {
                     let definition = slot.run.definition();
                     let timeout = definition.timeout.unwrap_or(limits.timeout);
                     let snapshot = self.config.workflows.get(&definition.workflow);
@@ -136,21 +155,49 @@ impl Driver {
         self.changed.summaries.extend(waiting);
     }
 
-    /// Active runs of a class, and those that wait, in the order of acceptance.
-    pub(super) fn places(&self, class: Class) -> (usize, Vec<&Slot>) {
+    /// The runs of a class that wait, those whose turn comes first before the others, with what each finds.
+    pub(super) fn line(&self, class: Class) -> Line<'_> {
         let mut active = 0;
+        let mut of_workflow: BTreeMap<&Name, u32> = BTreeMap::new();
         let mut waiting = Vec::new();
-        for slot in self.runs.unfinished().filter(|slot| slot.class() == class) {
-            if slot.run.phase() == RunPhase::Pending {
+        for slot in self.runs.unfinished() {
+            let is_of_class = slot.class() == class;
+            if slot.run.phase() != RunPhase::Pending {
+                active += usize::from(is_of_class);
+                *of_workflow.entry(&slot.run.definition().workflow).or_default() += 1;
+            } else if is_of_class && slot.run.paused_since().is_none() {
                 // One that is paused lets the others pass.
-                if slot.run.paused_since().is_none() {
-                    waiting.push(slot);
-                }
-            } else {
-                active += 1;
+                waiting.push(slot);
             }
         }
-        (active, waiting)
+        waiting.sort_by_key(|slot| (slot.ticket, slot.accepted));
+        let places = self.limits(class).map_or(0, |limits| limits.max_concurrent as usize);
+        let mut free = places.saturating_sub(active);
+        let mut find_place = |slot: &Slot, of_workflow: &mut BTreeMap<_, u32>| {
+            let definition = slot.run.definition();
+            let snapshot = self.config.workflows.get(&definition.workflow);
+            let max = snapshot.map_or(definition.max_concurrent_runs, |current| current.definition.max_concurrent_runs);
+            let active = of_workflow.get(&definition.workflow).copied().unwrap_or_default();
+            match max {
+                Some(max) if active >= max => Place::Limited { active, max },
+                _ if free == 0 => Place::Behind,
+                _ => {
+                    free -= 1;
+                    Place::Free
+                }
+            }
+        };
+        let waiting = waiting
+            .into_iter()
+            .map(|slot| {
+                let place = find_place(slot, &mut of_workflow);
+                if place == Place::Free {
+                    *of_workflow.entry(&slot.run.definition().workflow).or_default() += 1;
+                }
+                (slot, place)
+            })
+            .collect();
+        Line { active, waiting }
     }
 
     /// The limits of a class.

@@ -36,6 +36,8 @@ impl Driver {
             Event::Restarted => {
                 self.runs = super::Runs::default();
                 self.queues.clear();
+                self.lines.clear();
+                self.turns.clear();
                 self.wakes.clear();
                 self.wanted.clear();
                 self.is_caught_up = false;
@@ -96,6 +98,7 @@ impl Driver {
             Some(slot) => {
                 slot.unreadable.get_or_insert(why);
                 self.changed.summaries.insert(slot.run.definition().workflow.clone());
+                self.observe_waiting(&run, &[]);
             }
         }
         self.changed.wants = true;
@@ -111,8 +114,10 @@ impl Driver {
         self.changed.summaries.insert(run.definition().workflow.clone());
         self.changed.places = true;
         self.changed.wants = true;
-        self.runs.insert(Slot::new(run, sequence));
         self.changed.control.insert(id.clone());
+        let (workflow, weight) = (&run.definition().workflow, run.definition().weight);
+        let ticket = self.lines.entry(run.definition().class).or_default().arrive(workflow, weight);
+        self.runs.insert(Slot::new(run, sequence, ticket));
         self.changed.runs.insert(id);
     }
 
@@ -135,13 +140,18 @@ impl Driver {
                 if !matches!(event, RunEvent::StepSkipped { .. }) {
                     self.changed.places = true;
                 }
+                if matches!(event, RunEvent::Started { .. }) {
+                    self.lines.entry(slot.class()).or_default().start(slot.ticket);
+                }
             }
             Entry::Dispatched { path, attempt, pool } => {
                 let key = (path.clone(), *attempt);
-                if let Some(written) = slot.writing.remove(&key) {
-                    self.queues.take(&written);
+                let written = slot.writing.remove(&key);
+                let owner = slot.owner(&self.config.workflows);
+                if let Some(written) = written {
+                    self.queues.take(&written, owner);
                 }
-                self.queues.add(pool);
+                self.queues.add(pool, owner);
                 slot.outstanding.insert(key, Outstanding { pool: pool.clone(), sequence, at });
                 if is_live {
                     self.outputs.metrics.task_dispatched(slot.class());
@@ -149,7 +159,8 @@ impl Driver {
             }
             Entry::Result { path, attempt, outcome } => {
                 if let Some(outstanding) = slot.outstanding.remove(&(path.clone(), *attempt)) {
-                    self.queues.take(&outstanding.pool);
+                    self.queues.take(&outstanding.pool, slot.owner(&self.config.workflows));
+                    self.queues.observe_result(&outstanding.pool, at);
                     if is_live {
                         let seconds = at.duration_since(outstanding.at).as_secs_f64();
                         self.outputs.metrics.task_completed(slot.class(), outcome, seconds);
@@ -173,6 +184,7 @@ impl Driver {
             let accepted = slot.accepted;
             self.runs.finish(accepted);
             self.changed.finished = true;
+            self.observe_waiting(id, &[]);
         }
         if let Some(slot) = self.runs.get(id) {
             self.changed.summaries.insert(slot.run.definition().workflow.clone());

@@ -39,8 +39,12 @@ impl Driver {
 
     pub(super) fn observe_purged(&mut self, run: &RunId) {
         let Some(slot) = self.runs.remove(run) else { return };
+        let owner = slot.owner(&self.config.workflows);
         for outstanding in slot.outstanding.values() {
-            self.queues.take(&outstanding.pool);
+            self.queues.take(&outstanding.pool, owner);
+        }
+        for (pool, tasks) in &slot.wanting {
+            self.queues.want(pool, owner, *tasks, 0);
         }
         self.changed.finished = true;
     }

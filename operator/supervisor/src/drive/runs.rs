@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
 use tetrarch_core::{
+    fairness::Ticket,
     id::{Name, RunId, TaskPath},
     priority::Class,
     workflow::{
         journal::RunEvent,
-        run::{Action, Run, RunPhase},
+        run::{Run, RunPhase},
     },
 };
+use tetrarch_protocol::snapshot::WorkflowSnapshot;
 
+use super::queues::Owner;
 use crate::leases::{Held, partition};
 
 /// Purged runs of other replicas that are kept in mind, so that the purge is finished when their replica dies over it.
@@ -51,8 +54,12 @@ pub struct Slot {
     pub appends: VecDeque<RunEvent>,
     /// Whether the first of them is being written.
     pub is_appending: bool,
-    /// Dispatches for which there is no pool, with the reason.
-    pub unroutable: Vec<(Action, String)>,
+    /// Due tasks that wait for room, by the pool that they would go to.
+    pub wanting: BTreeMap<Name, u64>,
+    /// Due tasks for which there is no pool: what is said of the first of each kind, and how many there are.
+    pub unroutable: Vec<(String, usize)>,
+    /// Its turn in the line of its class.
+    pub ticket: Ticket,
     /// Whether the run must list everything again that the journal does not show.
     pub must_reissue: bool,
     /// Whether its start is among `appends`.
@@ -71,7 +78,7 @@ pub struct Slot {
 
 impl Slot {
     /// A run that was just accepted.
-    pub fn new(run: Run, sequence: u64) -> Self {
+    pub fn new(run: Run, sequence: u64, ticket: Ticket) -> Self {
         Self {
             run,
             accepted: sequence,
@@ -81,7 +88,9 @@ impl Slot {
             writing: HashMap::new(),
             appends: VecDeque::new(),
             is_appending: false,
+            wanting: BTreeMap::new(),
             unroutable: Vec::new(),
+            ticket,
             must_reissue: false,
             is_starting: false,
             is_cancelling: false,
@@ -104,7 +113,6 @@ impl Slot {
         self.is_starting = false;
         self.is_cancelling = false;
         self.appends.clear();
-        self.unroutable.clear();
         self.run.reissue();
     }
 
@@ -122,6 +130,18 @@ impl Slot {
     /// Its priority class.
     pub fn class(&self) -> Class {
         self.run.definition().class
+    }
+
+    /// Whose its tasks are: the weight is the present one of the Workflow, however the run was accepted.
+    pub fn owner(&self, workflows: &BTreeMap<Name, WorkflowSnapshot>) -> Owner<'_> {
+        self.owner_in(workflows.get(&self.run.definition().workflow))
+    }
+
+    /// The same, with the present configuration of the Workflow.
+    pub fn owner_in(&self, snapshot: Option<&WorkflowSnapshot>) -> Owner<'_> {
+        let definition = self.run.definition();
+        let weight = snapshot.map_or(definition.weight, |snapshot| snapshot.definition.weight);
+        Owner { class: definition.class, workflow: &definition.workflow, weight }
     }
 
     /// Whether it ended.

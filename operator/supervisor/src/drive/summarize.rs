@@ -9,7 +9,7 @@ use tetrarch_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{Driver, runs::Slot};
+use super::{Driver, admit::Place, runs::Slot};
 use crate::report::{Report, build_refusal, build_summary};
 
 impl Driver {
@@ -20,6 +20,7 @@ impl Driver {
         }
         let now = Instant::now();
         self.queues.observe_loads(self.loads.sum(now));
+        self.observe_others();
         self.outputs.metrics.set_in_flight(self.queues.total());
         if self.leads() {
             // Also without a change of ours: agents fall silent.
@@ -79,8 +80,8 @@ impl Driver {
         if slot.run.phase() == RunPhase::Pending {
             return self.waits_for_place(slot);
         }
-        if let Some((_, message)) = slot.unroutable.first() {
-            let others = slot.unroutable.len() - 1;
+        if let Some((message, _)) = slot.unroutable.first() {
+            let others = slot.unroutable.iter().map(|(_, tasks)| tasks).sum::<usize>() - 1;
             return Some(if others == 0 { message.clone() } else { format!("{message} (and {others} other tasks)") });
         }
         let pools = || slot.outstanding.values().map(|outstanding| &outstanding.pool);
@@ -101,14 +102,19 @@ impl Driver {
                 Some(_) => format!("waits: the Supervisor has no limits for priority class {class}"),
             });
         };
-        let (active, waiting) = self.places(class);
-        let before = waiting.iter().position(|other| other.accepted == slot.accepted)?;
-        let max = limits.max_concurrent;
-        (active + before >= max as usize).then(|| {
-            format!(
-                "waits for a place: {active} of {max} runs of class {class} are active, position {} in line",
-                before + 1
-            )
+        let line = self.line(class);
+        // Those that start now are not in line any more.
+        let mut waiting = line.waiting.iter().filter(|(_, place)| *place != Place::Free);
+        let count = waiting.clone().count();
+        let before = waiting.clone().position(|(other, _)| other.accepted == slot.accepted)?;
+        let (active, max, position) = (line.active, limits.max_concurrent, ordinal(before + 1));
+        Some(match waiting.nth(before)?.1 {
+            Place::Limited { active, max } => format!(
+                "waits until another run of this Workflow ends: {active} of spec.maxConcurrentRuns {max} are active, {position} of {count} in class {class}"
+            ),
+            _ => {
+                format!("waits for a place in class {class}: {position} of {count}, {active} of {max} runs are active")
+            }
         })
     }
 
@@ -134,4 +140,27 @@ impl Driver {
 
 fn tell_left_alone(why: &str) -> String {
     format!("the run is left alone as it is: {why}; run its Supervisor with the version that wrote it, or a later one")
+}
+
+/// As in "3rd of 7".
+fn ordinal(number: usize) -> String {
+    let suffix = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ordinal;
+
+    #[test]
+    fn positions_are_written_as_people_say_them() {
+        let spoken = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal);
+        assert_eq!(spoken, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]);
+    }
 }

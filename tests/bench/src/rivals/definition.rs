@@ -86,6 +86,8 @@ pub fn definition(workflow: &str, shape: Shape, width: usize, millis: u64) -> Re
         steps,
         output: Some(json!("done")),
         keep_runs: 3,
+        weight: tetrarch_core::fairness::WEIGHT,
+        max_concurrent_runs: None,
     })
 }
 

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Action, StepPhase, compensation, flaw,
+    Action, DueTasks, Grant, StepPhase, compensation,
+    due::Due,
+    flaw,
     plan::Plan,
     state::{Body, Decision, Part, State, Status, TaskKey, TaskState},
     summary,
@@ -28,6 +30,8 @@ use crate::{
 pub(super) struct Memo {
     /// Tasks that became due.
     pub(super) fresh: Vec<TaskKey>,
+    /// Tasks that are due and have not been handed out.
+    pub(super) due: Due,
     /// Steps with a decision.
     pub(super) decisions: Vec<usize>,
     timers: BTreeSet<(Timestamp, Timer)>,
@@ -120,8 +124,8 @@ fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
     }
 }
 
-/// Lists what is due.
-pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp) -> Vec<Action> {
+/// Lists what is due; of the tasks, as many as are granted.
+pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, grant: Grant<'_>) -> Vec<Action> {
     let mut actions: Vec<Action> =
         memo.withdrawals.drain(..).map(|(path, attempt, pool)| Action::Withdraw { path, attempt, pool }).collect();
     if state.finished.is_some() || memo.is_finishing {
@@ -147,7 +151,7 @@ pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp) 
         write_decisions(plan, state, memo, &mut actions);
     }
     if !state.is_paused() || flaw::ignores_pauses() {
-        dispatch(plan, state, memo, &mut actions);
+        dispatch(plan, state, memo, grant, &mut actions);
     }
     let timer = memo.timers.first().map(|(at, _)| *at);
     actions.extend(timer.into_iter().chain(state.end_of_time()).min().map(Action::WakeAt));
@@ -256,35 +260,63 @@ fn write_decisions(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Ve
     }
 }
 
-fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Vec<Action>) {
-    for key in std::mem::take(&mut memo.fresh) {
-        if memo.failing.contains(&key.step) && key.part != Part::Compensate {
+fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, grant: Grant<'_>, actions: &mut Vec<Action>) {
+    memo.due.add(std::mem::take(&mut memo.fresh));
+    for lane in memo.due.lanes() {
+        let Some(task) = plan.task(lane) else {
+            memo.due.take(lane);
             continue;
+        };
+        let mut keys = memo.due.take(lane);
+        let path = keys.front().map_or_else(|| plan.path(lane), |key| plan.path(*key));
+        let mut granted = grant(&DueTasks { agent: &task.agent, first: path, tasks: keys.len() });
+        if granted > 0 {
+            memo.due.served(lane);
         }
-        let Some((task, TaskState { status: Status::Due(_), attempt, .. })) = plan.task(key).zip(state.task(key))
-        else {
-            continue;
-        };
-        let input = match input(plan, state, key) {
-            Ok(input) => input,
-            // Such a compensation was given up when it was folded.
-            Err(_) if key.part == Part::Compensate => continue,
-            Err(error) => {
-                fail_step(plan, memo, key.step, format!("input of task {}: {error}", plan.path(key)), actions);
-                continue;
+        while granted > 0
+            && let Some(key) = keys.pop_front()
+        {
+            if let Some(action) = dispatch_one(plan, state, memo, key, actions) {
+                actions.push(action);
+                granted -= 1;
             }
-        };
-        let end_of_step = state.end_of_step(plan, key.step).filter(|_| key.part != Part::Compensate);
-        let deadline = end_of_step.into_iter().chain(state.end_of_time()).min().unwrap_or(Timestamp::MAX);
-        actions.push(Action::Dispatch {
-            path: plan.path(key),
-            attempt: attempt.saturating_add(1),
-            agent: task.agent.clone(),
-            input,
-            timeout: task.timeout,
-            deadline,
-        });
+        }
+        memo.due.put_back(lane, keys);
     }
+}
+
+fn dispatch_one(
+    plan: &Plan,
+    state: &State,
+    memo: &mut Memo,
+    key: TaskKey,
+    actions: &mut Vec<Action>,
+) -> Option<Action> {
+    if memo.failing.contains(&key.step) && key.part != Part::Compensate {
+        return None;
+    }
+    let (task, TaskState { status: Status::Due(_), attempt, .. }) = plan.task(key).zip(state.task(key))? else {
+        return None;
+    };
+    let input = match input(plan, state, key) {
+        Ok(input) => input,
+        // Such a compensation was given up when it was folded.
+        Err(_) if key.part == Part::Compensate => return None,
+        Err(error) => {
+            fail_step(plan, memo, key.step, format!("input of task {}: {error}", plan.path(key)), actions);
+            return None;
+        }
+    };
+    let end_of_step = state.end_of_step(plan, key.step).filter(|_| key.part != Part::Compensate);
+    let deadline = end_of_step.into_iter().chain(state.end_of_time()).min().unwrap_or(Timestamp::MAX);
+    Some(Action::Dispatch {
+        path: plan.path(key),
+        attempt: attempt.saturating_add(1),
+        agent: task.agent.clone(),
+        input,
+        timeout: task.timeout,
+        deadline,
+    })
 }
 
 /// The input of a task that is due, or why it cannot be made.
