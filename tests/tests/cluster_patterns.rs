@@ -47,6 +47,7 @@ async fn every_sample_ends_as_it_says() -> Result<()> {
         ("workflow-research.yaml", "Succeeded"),
         ("workflow-experts.yaml", "Succeeded"),
         ("workflow-release.yaml", "Succeeded"),
+        ("workflow-escalation.yaml", "Succeeded"),
         ("workflow-saga.yaml", "Compensated"),
     ];
     for (file, phase) in expected {

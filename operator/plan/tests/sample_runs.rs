@@ -74,6 +74,14 @@ fn steps(run: &Run) -> String {
 #[case::experts_who_never_agree("workflow-experts.yaml",
     json!({"plenum": (0..5).map(|n| json!({"verdict": n, "confidence": 50})).collect::<Vec<_>>()}), FinalPhase::Failed,
     "panel:Succeeded plenum:Failed minority:Skipped decide:Skipped")]
+#[case::escalation("workflow-escalation.yaml", json!({}), FinalPhase::Succeeded,
+    "understand:Succeeded look-up:Succeeded answer:Succeeded review:Skipped specialist:Skipped fallback:Skipped send:Succeeded")]
+#[case::escalation_of_a_poor_answer("workflow-escalation.yaml", json!({"quality": 60}), FinalPhase::Succeeded,
+    "understand:Succeeded look-up:Succeeded answer:Succeeded review:Succeeded specialist:Skipped fallback:Skipped send:Succeeded")]
+#[case::escalation_of_what_is_urgent("workflow-escalation.yaml", json!({"message": {"text": "my card is gone", "urgent": true}}), FinalPhase::Succeeded,
+    "understand:Succeeded look-up:Succeeded answer:Skipped review:Skipped specialist:Succeeded fallback:Skipped send:Succeeded")]
+#[case::escalation_of_nothing("workflow-escalation.yaml", json!({"message": {"text": "good morning", "urgent": false}}), FinalPhase::Succeeded,
+    "understand:Succeeded look-up:Succeeded answer:Skipped review:Skipped specialist:Skipped fallback:Succeeded send:Succeeded")]
 #[case::saga("workflow-saga.yaml", json!({}), FinalPhase::Compensated, "flight:Compensated hotel:Compensated pay:Failed")]
 #[case::release("workflow-release.yaml", json!({}), FinalPhase::Succeeded,
     "code:Succeeded security:Succeeded performance:Succeeded compliance:Succeeded review:Succeeded stage:Succeeded canary:Succeeded \
