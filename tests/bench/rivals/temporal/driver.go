@@ -27,6 +27,8 @@ const (
 	slots = 1_024
 	// Longest time until the server answers.
 	patience = time.Minute
+	// Longest time until an overloaded server takes a run.
+	overload = 10 * time.Minute
 )
 
 // A phase is so many rounds, each of so many steps at once.
@@ -170,11 +172,7 @@ func measure(connection client.Client, agents *agents, asked request, number int
 			defer func() { <-places }()
 			id := fmt.Sprintf("run-%d-%d", number, i)
 			start := time.Now()
-			run, err := connection.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{ID: id, TaskQueue: queue}, agents.shape, asked.Phases, asked.Millis)
-			if err == nil {
-				err = run.Get(context.Background(), nil)
-			}
-			if err != nil {
+			if err := execute(connection, agents, asked, id); err != nil {
 				failures <- err
 				return
 			}
@@ -188,6 +186,20 @@ func measure(connection client.Client, agents *agents, asked request, number int
 	figures.Wall = time.Since(begin).Microseconds()
 	close(failures)
 	return figures, <-failures
+}
+
+// execute does one run. A server that is overloaded is asked again, under the same id, so that the run starts once.
+func execute(connection client.Client, agents *agents, asked request, id string) error {
+	options := client.StartWorkflowOptions{ID: id, TaskQueue: queue}
+	for end := time.Now().Add(overload); ; {
+		run, err := connection.ExecuteWorkflow(context.Background(), options, agents.shape, asked.Phases, asked.Millis)
+		if err == nil {
+			return run.Get(context.Background(), nil)
+		}
+		if time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // collect adds the steps of a run, and the time between the end of one and the start of the next.

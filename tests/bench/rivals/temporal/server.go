@@ -88,6 +88,10 @@ func limits() dynamicconfig.StaticClient {
 		dynamicconfig.FrontendPersistenceMaxQPS,
 		dynamicconfig.HistoryRPS,
 		dynamicconfig.HistoryPersistenceMaxQPS,
+		// As it comes, a shard looks for tasks 20 times a second, which is 50 ms for each of a chain.
+		dynamicconfig.TransferProcessorMaxPollRPS,
+		dynamicconfig.TimerProcessorMaxPollRPS,
+		dynamicconfig.VisibilityProcessorMaxPollRPS,
 		dynamicconfig.MatchingRPS,
 		dynamicconfig.MatchingPersistenceMaxQPS,
 		dynamicconfig.VisibilityPersistenceMaxReadQPS,
