@@ -167,7 +167,7 @@ fn check(workflow: &Workflow) -> Result<(), Error> {
 /// A task for any agent with a capability.
 pub fn task(capability: &str, input: Value) -> Task {
     Task {
-        agent: AgentSelector { pool: None, capability: Some(text::label(capability)) },
+        agent: AgentSelector { capability: Some(text::label(capability)), ..AgentSelector::default() },
         input: Some(AnyJson(input)).filter(|input| !input.0.is_null() && input.0 != json!({})),
         timeout: None,
         retry: Retry { limit: 0, ..Retry::default() },

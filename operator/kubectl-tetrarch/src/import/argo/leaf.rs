@@ -84,7 +84,7 @@ impl<'s> Importer<'s> {
             return self.stand_in(&capability, place);
         };
         let name = self.draft.name(&place.name);
-        let wait = WaitStep { duration: Some(DurationText(duration)), until: None };
+        let wait = WaitStep { duration: Some(DurationText(duration)), ..WaitStep::default() };
         let step =
             Step { name: name.clone(), after: place.after, when: place.when, wait: Some(wait), ..Step::default() };
         if place.fan.is_some() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tetrarch_crds::{
     shared::{AnyJson, DurationText},
-    workflow::{Gate, GateFailure, MapStep, Step, Task, WaitStep},
+    workflow::{Gate, MapStep, Step, Task, WaitStep},
 };
 
 use super::{
@@ -267,7 +267,7 @@ impl<'s> Importer<'s> {
             return flow;
         };
         let name = self.draft.name(name);
-        let step = WaitStep { duration: Some(DurationText(duration)), until: None };
+        let step = WaitStep { duration: Some(DurationText(duration)), ..WaitStep::default() };
         let data = flow.data.clone();
         Flow { data, ..self.push(&name, Step { wait: Some(step), ..Step::default() }, flow) }
     }
@@ -290,9 +290,9 @@ impl<'s> Importer<'s> {
         let gate = Gate {
             expression: "false".to_owned(),
             message: Some(message.chars().take(1024).collect()),
-            on_failure: GateFailure::Fail,
+            ..Gate::default()
         };
-        let wait = WaitStep { duration: Some("1ms".into()), until: None };
+        let wait = WaitStep { duration: Some("1ms".into()), ..WaitStep::default() };
         let name = self.draft.name(name);
         let step = Step { wait: Some(wait), gate: Some(gate), ..Step::default() };
         let mut done = self.push(&name, step, flow);
