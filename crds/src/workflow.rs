@@ -1,5 +1,6 @@
 //! The `Workflow`: a definition of steps whose runs live on the bus, with a summary of the latest run in its status.
 
+mod approval;
 mod gate;
 mod scatter;
 mod status;
@@ -9,9 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    approval::{Approval, TimeoutDecision},
     gate::{Gate, GateFailure},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
-    status::{RunPhase, RunStatus, StepStatus, WorkflowStatus},
+    status::{RunPhase, RunStatus, StepStatus, WaitingStatus, WorkflowStatus},
 };
 use crate::{
     policy::Policy,
@@ -126,8 +128,10 @@ pub struct Parameter {
 /// One step of a Workflow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.wait)].filter(k, k).size() == 1",
-     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter or wait"},
+    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.wait), has(self.approval)].filter(k, k).size() == 1",
+     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter, wait or approval"},
+    {"rule": "!has(self.approval) || !has(self.timeout)",
+     "message": "an approval has a time of its own: write approval.timeout instead of timeout"},
     {"rule": "!has(self.compensate) || has(self.task)",
      "message": "compensate undoes a step of kind task: split other steps into tasks that can be undone one by one, or leave it out"}
 ]))]
@@ -173,6 +177,9 @@ pub struct Step {
     /// Nothing but time, for a while or until a moment. No agent is kept meanwhile, and no replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<WaitStep>,
+    /// A person's decision. The step's output holds `approved`, `by`, `at` and `reason`; a no fails the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
 }
 
 /// How long a run waits.

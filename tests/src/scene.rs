@@ -110,6 +110,11 @@ impl<'a> Scene<'a> {
             let stagehand = ["--as", STAGEHAND, "--as-group", "system:masters"];
             let apply = [&["apply", "--server-side", "--force-conflicts", "-f", "-"][..], &stagehand].concat();
             cluster.kubectl_with(&apply, &dressed(object).to_string()).with_context(|| format!("{object}"))?;
+            if object.get("status").is_some() {
+                let status = ["--subresource", "status", "-f", "-"];
+                let status = [&["apply", "--server-side", "--force-conflicts"][..], &status, &stagehand].concat();
+                cluster.kubectl_with(&status, &dressed(object).to_string()).with_context(|| format!("{object}"))?;
+            }
         }
         // The replicas see it by their watches; the promise is two seconds.
         tokio::time::sleep(Duration::from_secs(2)).await;

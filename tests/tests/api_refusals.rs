@@ -36,7 +36,7 @@ fn cases(department: &Department) -> Vec<Case> {
         case(
             "two kinds in one step",
             step(json!({"name": "a", "task": task, "pipeline": {"stages": [{"name": "s", "task": task}]}})),
-            &["spec.steps[0]", "exactly one kind", "task, map, parallel, pipeline, scatter or wait"],
+            &["spec.steps[0]", "exactly one kind", "task, map, parallel, pipeline, scatter, wait or approval"],
         ),
         case(
             "a scatter that gathers in two ways",
@@ -64,6 +64,36 @@ fn cases(department: &Department) -> Vec<Case> {
             "a wait with two ends",
             step(json!({"name": "a", "wait": {"duration": "1s", "until": "2026-11-21T17:00:00Z"}})),
             &["spec.steps[0].wait", "either duration or until"],
+        ),
+        case(
+            "an approval with a timeout of the step",
+            step(json!({"name": "a", "approval": {}, "timeout": "1h"})),
+            &["spec.steps[0]", "write approval.timeout instead of timeout"],
+        ),
+        case(
+            "an approval whose timeout is no duration",
+            step(json!({"name": "a", "approval": {"timeout": "tomorrow"}})),
+            &["spec.steps[0].approval.timeout", "not a duration"],
+        ),
+        case(
+            "an approver of an unknown kind",
+            step(json!({"name": "a", "approval": {"approvers": [{"kind": "Robot", "name": "r2"}]}})),
+            &["spec.steps[0].approval.approvers[0].kind", "ServiceAccount"],
+        ),
+        case(
+            "an approval that is undecided for ever",
+            step(json!({"name": "a", "approval": {"onTimeout": "Wait"}})),
+            &["spec.steps[0].approval.onTimeout", "Reject", "Approve"],
+        ),
+        case(
+            "a gate that escalates to nobody",
+            step(json!({"name": "a", "task": task, "gate": {"expression": "true", "onFailure": "Escalate"}})),
+            &["spec.steps[0].gate", "write escalation (who is asked) together with onFailure: Escalate"],
+        ),
+        case(
+            "a gate that asks and never escalates",
+            step(json!({"name": "a", "task": task, "gate": {"expression": "true", "escalation": {}}})),
+            &["spec.steps[0].gate", "write escalation (who is asked) together with onFailure: Escalate"],
         ),
         case("no kind at all", step(json!({"name": "a"})), &["spec.steps[0]", "exactly one kind"]),
         case(

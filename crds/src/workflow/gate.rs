@@ -3,8 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::approval::Approval;
+
 /// A condition on the output of a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.escalation) == (self.onFailure == 'Escalate')",
+     "message": "write escalation (who is asked) together with onFailure: Escalate, or neither"}
+]))]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
     /// CEL condition that reads the output as `output`, beside `params`, `steps` and `run`. One that cannot be evaluated does not hold.
@@ -17,6 +23,9 @@ pub struct Gate {
     /// What follows when it does not hold. Default Fail.
     #[serde(default)]
     pub on_failure: GateFailure,
+    /// Who is asked, with `onFailure: Escalate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Approval>,
 }
 
 /// What follows when the gate of a step does not hold.
@@ -30,4 +39,6 @@ pub enum GateFailure {
     Retry,
     /// The step succeeds, and its message says so.
     Continue,
+    /// The step waits for a person who sees what the gate says, and then succeeds or fails as that person decides.
+    Escalate,
 }

@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{AnyJson, Approved, Compliance, Conditions, EffectiveValue, conditions_schema};
+use super::approval::TimeoutDecision;
+use crate::shared::{AnyJson, Approved, Compliance, Conditions, EffectiveValue, Subject, conditions_schema};
 
 /// What the controller last saw of a Workflow and its latest run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +20,10 @@ pub struct WorkflowStatus {
     /// The latest run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunStatus>,
+    /// What waits for people, in all runs of the Workflow, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub waiting: Vec<WaitingStatus>,
     /// Whether this object complies with the policies, in numbers.
     #[serde(default)]
     pub compliance: Compliance,
@@ -63,6 +68,35 @@ pub struct RunStatus {
     pub output: Option<AnyJson>,
 }
 
+/// A step that waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingStatus {
+    /// What a decision names: `<run>/<step>/<attempt>/<generation>`.
+    pub id: String,
+    /// Who may decide, in words.
+    #[serde(rename = "for")]
+    pub whom: String,
+    /// Who may decide; empty for whoever has the verb `approve` on the Workflow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<Subject>,
+    /// What is asked.
+    pub message: String,
+    /// When it was asked.
+    pub since: Time,
+    /// When the time for a decision is over.
+    pub until: Time,
+    /// What counts as said when nobody has decided by then.
+    #[serde(default)]
+    pub on_timeout: TimeoutDecision,
+    /// Whether a decision needs a reason.
+    #[serde(default)]
+    pub require_reason: bool,
+    /// How often people were reminded.
+    #[serde(default)]
+    pub reminded: i32,
+}
+
 /// Where a run or a step stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RunPhase {
@@ -71,6 +105,8 @@ pub enum RunPhase {
     Pending,
     /// Has started and not ended.
     Running,
+    /// Waits for a person; `status.waiting` says for whom, and until when.
+    Waiting,
     /// Has failed, and what was done is being undone.
     Compensating,
     /// Ended well.
@@ -93,7 +129,7 @@ pub enum RunPhase {
 pub struct StepStatus {
     /// Name of the step.
     pub name: String,
-    /// Kind of the step: task, map, parallel, pipeline, scatter or wait.
+    /// Kind of the step: task, map, parallel, pipeline, scatter, wait or approval.
     pub kind: String,
     /// Where the step stands.
     pub phase: RunPhase,

@@ -4,6 +4,7 @@
 //! Both are pure and total. Actions are idempotent on the bus (each write is conditional), so a second owner of the
 //! same run, or a replay after a crash, can at worst try a write that the server refuses.
 
+pub mod approval;
 pub mod definition;
 pub mod gather;
 pub mod graph;

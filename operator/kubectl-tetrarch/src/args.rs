@@ -73,6 +73,10 @@ pub enum Command {
     /// End a run at once, without undoing what it has done
     #[command(after_help = EXIT_CODES)]
     Terminate(control::Terminate),
+    /// Say yes to a step that waits for a person
+    Approve(Decide),
+    /// Say no to a step that waits for a person: the step fails
+    Reject(Decide),
     /// Test, explain, compare and check policies; approve what they hold back
     Policy(policy::Policy),
     /// Convert workflows of Argo and of Serverless Workflow into Workflows, and tell what cannot be carried over
@@ -214,6 +218,25 @@ pub struct Cancel {
     pub timeout: std::time::Duration,
 }
 
+/// `approve` and `reject`.
+#[derive(Debug, ClapArgs)]
+pub struct Decide {
+    /// Name of the Workflow
+    pub workflow: String,
+    /// The step; needed when several wait
+    #[arg(long)]
+    pub step: Option<String>,
+    /// The run; needed when that step waits in several
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// This very question, as status.waiting shows its id; refused when the step asks another one by now
+    #[arg(long, value_name = "QUESTION", conflicts_with_all = ["step", "run"])]
+    pub id: Option<String>,
+    /// Why; it is kept with the decision
+    #[arg(long, short, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
 /// `version`.
 #[derive(Debug, ClapArgs)]
 pub struct Version {
@@ -247,6 +270,8 @@ mod tests {
     #[case("kubectl-tetrarch get run licence-audit -n compliance --output")]
     #[case("kubectl-tetrarch -n compliance get workflows -o wide")]
     #[case("kubectl-tetrarch get apool x -o json --context c --as me --as-group g")]
+    #[case("kubectl-tetrarch approve w --step sign-off --run w-1 --reason fine")]
+    #[case("kubectl-tetrarch reject w --id w-1/sign-off/1/2 -r no")]
     #[case("kubectl-tetrarch run w --param n=3 --param {\"a\":[1]} --wait --timeout 1h30m")]
     fn is_read(#[case] line: &str) {
         Args::try_parse_from(line.split(' ')).unwrap();

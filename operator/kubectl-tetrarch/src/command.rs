@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod control;
+pub mod decide;
 pub mod follow;
 pub mod import;
 pub mod policy;

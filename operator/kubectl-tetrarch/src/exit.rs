@@ -32,7 +32,8 @@ impl Exit {
             | RunPhase::Compensated
             | RunPhase::Compensating
             | RunPhase::Pending
-            | RunPhase::Running => Self::Failure,
+            | RunPhase::Running
+            | RunPhase::Waiting => Self::Failure,
             RunPhase::Cancelled => Self::Cancelled,
             RunPhase::OutcomeUnknown => Self::OutcomeUnknown,
         }
@@ -55,5 +56,5 @@ impl From<Exit> for ExitCode {
 
 /// Whether nothing follows a phase.
 pub const fn is_final(phase: RunPhase) -> bool {
-    !matches!(phase, RunPhase::Pending | RunPhase::Running | RunPhase::Compensating)
+    !matches!(phase, RunPhase::Pending | RunPhase::Running | RunPhase::Waiting | RunPhase::Compensating)
 }

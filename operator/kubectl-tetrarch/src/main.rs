@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Command},
-    command::{ask, control, follow, import as importing, policy, reference, show, version},
+    command::{ask, control, decide, follow, import as importing, policy, reference, show, version},
     exit::Exit,
     failure::Error,
 };
@@ -15,6 +15,7 @@ mod args;
 mod cluster;
 mod command;
 mod compliance;
+mod decision;
 mod exit;
 mod failure;
 mod import;
@@ -67,6 +68,8 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
         Command::Pause(asked) => control::pause(&cluster, asked).await,
         Command::Resume(asked) => control::resume(&cluster, asked).await,
         Command::Terminate(asked) => control::terminate(&cluster, asked).await,
+        Command::Approve(asked) => decide::decide(&cluster, asked, true).await,
+        Command::Reject(asked) => decide::decide(&cluster, asked, false).await,
         Command::Reference => reference::print(),
         Command::Policy(asked) => policy::policy(&args.access, asked).await,
         Command::Version(asked) => version::version(&args.access, asked).await,

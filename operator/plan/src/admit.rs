@@ -13,6 +13,7 @@ pub mod booking;
 pub mod chain;
 mod count;
 mod decide;
+mod decision;
 pub mod examine;
 pub mod finding;
 mod hold;

@@ -54,6 +54,12 @@ pub const ANNOTATION_REJECT_REASON: &str = "tetrarch.dev/reject-reason";
 pub const ANNOTATION_APPROVAL: &str = "tetrarch.dev/approval";
 /// Annotation with the generation that is held and the policies that hold it; only the webhook writes it.
 pub const ANNOTATION_HELD: &str = "tetrarch.dev/held";
+/// Annotation on a Workflow by which an approver says yes to a step that waits; its value is the id of the question, and behind a space the reason.
+pub const ANNOTATION_APPROVE_STEP: &str = "tetrarch.dev/approve-step";
+/// Annotation on a Workflow by which an approver says no to a step that waits; its value is as for a yes.
+pub const ANNOTATION_REJECT_STEP: &str = "tetrarch.dev/reject-step";
+/// Annotation on a Workflow with the latest decisions about its steps; only the webhook writes it.
+pub const ANNOTATION_DECISIONS: &str = "tetrarch.dev/decisions";
 /// Annotation on a pool's Deployment that says who owns the number of replicas: `pool` or `autoscaler`.
 pub const ANNOTATION_REPLICAS_OWNER: &str = "tetrarch.dev/replicas-owner";
 /// Annotation on a pool's Deployment with what its Supervisor was told of the pool when the Deployment was applied.
@@ -228,6 +234,11 @@ pub fn requested_run(workflow: &str, uid: &str, request: &str) -> String {
 
 fn uid5(uid: &str) -> &str {
     uid.get(..5).unwrap_or(uid)
+}
+
+/// Id of a question to people: `<run>/<step>/<attempt>/<generation>`. Neither runs nor steps have a slash in their names.
+pub fn question(run: &str, step: &str, attempt: u32, generation: i64) -> String {
+    format!("{run}/{step}/{attempt}/{generation}")
 }
 
 /// Where an object stands in the hierarchy; what is known becomes labels.

@@ -79,6 +79,12 @@ pub enum Reason {
     RunPending,
     /// A run is going on.
     RunActive,
+    /// The latest run waits for a person.
+    RunWaiting,
+    /// A step of a run waits for a person from now on.
+    DecisionRequired,
+    /// A step of a run still waits for a person.
+    DecisionReminder,
     /// The latest run ended well.
     RunSucceeded,
     /// The latest run failed.

@@ -91,6 +91,6 @@ fn generation<K: Resource>(object: &K) -> Option<i64> {
 }
 
 /// Whole seconds, as the API stores them: what is finer would differ from what is read back, and be written again.
-fn time(at: Timestamp) -> Time {
+pub(crate) fn time(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::permission::Permissions;
+use crate::{permission::Permissions, snapshot::StepDecision};
 
 /// The stream.
 pub const STREAM: &str = "AUDIT";
@@ -39,7 +39,7 @@ pub struct Entry {
     pub id: String,
     /// When it was decided.
     pub at: Timestamp,
-    /// `denied`, `held`, `approved`, `warned`, `audited` or `admitted`.
+    /// `denied`, `held`, `approved`, `step-approved`, `step-rejected`, `warned`, `audited` or `admitted`.
     pub decision: String,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     pub operation: String,
@@ -55,6 +55,9 @@ pub struct Entry {
     pub groups: Vec<String>,
     /// What was found, with policy, level, object, generation, field, value, bound and remedy.
     pub findings: Vec<Value>,
+    /// What a person decided about a step of a run: run, step, attempt, generation, approved, by, at and reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepDecision>,
 }
 
 /// The operator in its own account: it makes the stream and publishes.

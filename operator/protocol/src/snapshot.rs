@@ -7,7 +7,10 @@ use serde_json::Value;
 use tetrarch_core::{
     id::{Name, RunId},
     priority::ClassLimits,
-    workflow::definition::{Definition, millis_option},
+    workflow::{
+        approval::Decision,
+        definition::{Definition, millis_option},
+    },
 };
 
 use crate::control::Control;
@@ -70,6 +73,9 @@ pub struct WorkflowSnapshot {
     /// What else is asked of runs that exist.
     #[serde(default, skip_serializing_if = "Control::is_empty")]
     pub control: Control,
+    /// What people have decided about steps that wait for them. A decision about a question that nobody asks has no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<StepDecision>,
     /// Upper bounds by policy. They hold for what starts from now on, runs that were accepted before included.
     #[serde(default)]
     pub limits: WorkflowLimits,
@@ -88,6 +94,23 @@ pub struct WorkflowLimits {
     /// Of one run from its start to its end. A run that has started keeps its end.
     #[serde(default, with = "millis_option", skip_serializing_if = "Option::is_none")]
     pub run_timeout: Option<Duration>,
+}
+
+/// What a person has decided about a step, as the webhook has stamped it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepDecision {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: Name,
+    /// Which of the step's questions, from 1.
+    pub attempt: u32,
+    /// Generation of the Workflow that the run was accepted with.
+    pub generation: i64,
+    /// What was said, by whom, when and why.
+    #[serde(flatten)]
+    pub decision: Decision,
 }
 
 /// A wanted run.

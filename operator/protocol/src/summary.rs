@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tetrarch_core::id::{Name, RunId};
+use tetrarch_core::{
+    id::{Name, RunId},
+    workflow::approval::Approval,
+};
 
 /// Key of the summary of a Workflow's latest run.
 pub fn workflow_key(supervisor: &Name, workflow: &Name) -> String {
@@ -48,6 +51,34 @@ pub struct RunSummary {
     /// The output when it is small enough ([`MAX_OUTPUT`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
+    /// What waits for people in all runs of the Workflow, at most [`MAX_WAITING`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<WaitingStep>,
+}
+
+/// Most questions that a summary lists.
+pub const MAX_WAITING: usize = 64;
+
+/// A step that waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingStep {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: Name,
+    /// Which of the step's questions, from 1.
+    pub attempt: u32,
+    /// Generation of the Workflow that the run was accepted with.
+    pub generation: i64,
+    /// What is asked.
+    pub message: String,
+    /// When it was asked.
+    pub since: Timestamp,
+    /// When the time for a decision is over.
+    pub until: Timestamp,
+    /// Who may decide, and how.
+    pub approval: Approval,
 }
 
 /// Where a run or a step stands.
@@ -57,6 +88,8 @@ pub enum Phase {
     Pending,
     /// Started.
     Running,
+    /// Started, and waits for a person.
+    Waiting,
     /// A lost run, or a step of it, that is being undone.
     Compensating,
     /// Ended well.
@@ -76,7 +109,7 @@ pub enum Phase {
 impl Phase {
     /// Whether nothing follows.
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running | Self::Compensating)
+        !matches!(self, Self::Pending | Self::Running | Self::Waiting | Self::Compensating)
     }
 }
 
@@ -86,7 +119,7 @@ impl Phase {
 pub struct StepSummary {
     /// Name of the step.
     pub name: Name,
-    /// `task`, `map`, `parallel`, `pipeline`, `scatter` or `wait`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `wait` or `approval`.
     pub kind: String,
     /// Where it stands.
     pub phase: Phase,

@@ -7,6 +7,7 @@ use tetrarch_plan::admit::{
     Check, Code, Finding, Mutation, Review, User, Verdict, decide, mutate,
     wire::{self, Incoming},
 };
+use tetrarch_protocol::snapshot::StepDecision;
 
 use super::{
     access::Access,
@@ -77,7 +78,7 @@ impl Gate {
         if decision != Decision::Admitted || verdict.record {
             let findings = [&verdict.denials, &verdict.held, &verdict.warnings, &verdict.audits];
             let findings = findings.into_iter().flatten().cloned().collect();
-            self.record(id, decision, review, findings);
+            self.record(id, decision, review, findings, None);
         }
         verdict
     }
@@ -93,7 +94,8 @@ impl Gate {
         }
         if let Some(decision) = Decision::of_mutation(&mutation) {
             self.metrics.decided(review.kind, review.operation, decision, begun.elapsed());
-            self.record(id, decision, review, mutation.denials.clone());
+            let step = mutation.decision.clone().filter(|_| mutation.denials.is_empty());
+            self.record(id, decision, review, mutation.denials.clone(), step);
         }
         mutation
     }
@@ -119,8 +121,15 @@ impl Gate {
         denials
     }
 
-    fn record(&self, id: &str, decision: Decision, review: &Review, findings: Vec<Finding>) {
-        let record = Record::new(id, self.clock.now(), decision, review, findings);
+    fn record(
+        &self,
+        id: &str,
+        decision: Decision,
+        review: &Review,
+        findings: Vec<Finding>,
+        step: Option<StepDecision>,
+    ) {
+        let record = Record::new(id, self.clock.now(), decision, review, findings).with_step(step);
         tracing::info!(
             decision = decision.label(),
             operation = record.operation.as_str(),

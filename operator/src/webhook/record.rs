@@ -6,7 +6,10 @@ use tetrarch_plan::{
     admit::{Finding, Mutation, Operation, Review, Verdict, finding, review::Target, verdict::Change},
     names,
 };
-use tetrarch_protocol::audit::{Entry, VERSION};
+use tetrarch_protocol::{
+    audit::{Entry, VERSION},
+    snapshot::StepDecision,
+};
 
 /// Longest note of an Event, in bytes.
 const NOTE_LENGTH: usize = 1000;
@@ -22,6 +25,10 @@ pub enum Decision {
     Warned,
     /// Admitted, and with it the approval of a generation.
     Approved,
+    /// Admitted, and with it a yes to a step that waits.
+    StepApproved,
+    /// Admitted, and with it a no to a step that waits.
+    StepRejected,
     /// Admitted, but held until somebody approves it.
     Held,
     /// Refused.
@@ -36,6 +43,8 @@ impl Decision {
             Self::Audited => "audited",
             Self::Warned => "warned",
             Self::Approved => "approved",
+            Self::StepApproved => "step-approved",
+            Self::StepRejected => "step-rejected",
             Self::Held => "held",
             Self::Denied => "denied",
         }
@@ -48,6 +57,8 @@ impl Decision {
             Self::Audited => "PolicyAudited",
             Self::Warned => "PolicyWarned",
             Self::Approved => "Approved",
+            Self::StepApproved => "StepApproved",
+            Self::StepRejected => "StepRejected",
             Self::Held => "ApprovalRequired",
             Self::Denied => "Denied",
         }
@@ -68,6 +79,9 @@ impl Decision {
     pub fn of_mutation(mutation: &Mutation) -> Option<Self> {
         if !mutation.denials.is_empty() {
             return Some(Self::Denied);
+        }
+        if let Some(decided) = &mutation.decision {
+            return Some(if decided.decision.approved { Self::StepApproved } else { Self::StepRejected });
         }
         let approval = format!("/metadata/annotations/{}", names::ANNOTATION_APPROVAL.replace('/', "~1"));
         let is_approval = |change: &Change| matches!(change, Change::Add { path, .. } if *path == approval);
@@ -119,6 +133,8 @@ pub struct Record {
     pub groups: Vec<String>,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// What was decided about a step of a run.
+    pub step: Option<StepDecision>,
 }
 
 impl Record {
@@ -136,11 +152,22 @@ impl Record {
             user: review.user.name.clone(),
             groups: review.user.groups.clone(),
             findings,
+            step: None,
         }
+    }
+
+    /// The same record with what was decided about a step.
+    #[must_use]
+    pub fn with_step(self, step: Option<StepDecision>) -> Self {
+        Self { step, ..self }
     }
 
     /// What people read.
     pub fn message(&self) -> String {
+        if let Some(step) = &self.step {
+            let StepDecision { run, step, attempt, generation, decision } = step;
+            return format!("step {step} of run {run}, attempt {attempt}, generation {generation}, was {decision}");
+        }
         match (self.decision, self.findings.is_empty()) {
             (_, false) => finding::message(&self.findings),
             (Decision::Approved, true) => format!("{} approved this generation", self.user),
@@ -173,6 +200,7 @@ impl Record {
             user: self.user.clone(),
             groups: self.groups.clone(),
             findings: self.findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect(),
+            step: self.step.clone(),
         }
     }
 }
@@ -234,6 +262,7 @@ mod tests {
             user: "ada".to_owned(),
             groups: Vec::new(),
             findings: vec![finding()],
+            step: None,
         };
         let note = record.note();
         assert!(note.len() <= NOTE_LENGTH && note.ends_with("\u{e9}..."), "{note}");

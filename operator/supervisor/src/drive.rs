@@ -6,6 +6,7 @@
 mod act;
 mod admit;
 mod control;
+mod decisions;
 mod fold;
 mod queues;
 mod retain;
@@ -219,6 +220,7 @@ impl Driver {
         if std::mem::take(&mut self.changed.wants) {
             self.accept_wanted(now);
             self.cancel_unwanted();
+            self.take_decisions();
         }
         self.control_runs();
         if std::mem::take(&mut self.changed.places) {

@@ -158,6 +158,7 @@ fn phase(run: &Run) -> String {
     match run.phase() {
         RunPhase::Pending => "Pending".to_owned(),
         RunPhase::Running => "Running".to_owned(),
+        RunPhase::Waiting => "Waiting".to_owned(),
         RunPhase::Compensating => "Compensating".to_owned(),
         RunPhase::Ended(phase) => format!("{phase:?}"),
     }

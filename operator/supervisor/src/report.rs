@@ -49,6 +49,7 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
         phase: match run.phase() {
             RunPhase::Pending => Phase::Pending,
             RunPhase::Running => Phase::Running,
+            RunPhase::Waiting => Phase::Waiting,
             RunPhase::Compensating => Phase::Compensating,
             RunPhase::Ended(FinalPhase::Succeeded) => Phase::Succeeded,
             RunPhase::Ended(FinalPhase::Failed) => Phase::Failed,
@@ -69,6 +70,7 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
                 phase: match step.phase {
                     StepPhase::Pending => Phase::Pending,
                     StepPhase::Running => Phase::Running,
+                    StepPhase::Waiting => Phase::Waiting,
                     StepPhase::Succeeded => Phase::Succeeded,
                     StepPhase::Failed => Phase::Failed,
                     StepPhase::Skipped => Phase::Skipped,
@@ -87,6 +89,7 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
             })
             .collect(),
         output: run.output().filter(|output| output.to_string().len() <= MAX_OUTPUT),
+        waiting: Vec::new(),
     }
 }
 
@@ -103,10 +106,12 @@ pub fn build_refusal(run: &RunId, message: &str) -> RunSummary {
         finished_at: None,
         steps: Vec::new(),
         output: None,
+        waiting: Vec::new(),
     }
 }
 
-fn bound(message: &str) -> String {
+/// The beginning of a message, so that no summary grows without bounds.
+pub fn bound(message: &str) -> String {
     match message.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message.to_owned(),

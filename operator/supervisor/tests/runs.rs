@@ -13,9 +13,12 @@ use std::{
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tetrarch_bus::domain::Settings;
-use tetrarch_core::workflow::journal::{Entry, FinalPhase, RunEvent};
+use tetrarch_core::workflow::{
+    approval::Decision,
+    journal::{Entry, FinalPhase, RunEvent},
+};
 use tetrarch_protocol::{
-    snapshot::WorkflowLimits,
+    snapshot::{StepDecision, WorkflowLimits},
     stream::REPORT_BUCKET,
     summary::{Phase, RunSummary},
 };
@@ -112,6 +115,49 @@ async fn values_larger_than_a_message_travel_and_vanish_with_their_run() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("left: {} entries, {} chunks, {:?}", world.count(">").await, blobs().await, world.summary("large").await);
+}
+
+#[tokio::test]
+async fn a_run_waits_for_a_person_and_the_journal_has_the_decision_once() {
+    let world = World::start().await;
+    let _agent = world.agent("worker", echo()).await;
+    let ask = json!({"approvers": [{"kind": "Group", "name": "legal"}], "timeout": 3_600_000, "onTimeout": "Reject"});
+    let asking = json!({"name": "sign-off", "kind": {"approval": ask}});
+    let definition =
+        workflow("asked", json!([asking, step("publish", &["sign-off"], json!("${steps['sign-off'].output.by}"))]));
+    world.want(&definition, &["asked-1"]).await;
+    let replica = world.replica("one").await;
+    let summary = world.await_summary("asked", |summary| !summary.waiting.is_empty()).await;
+    assert_eq!((summary.phase, summary.steps[0].phase), (Phase::Waiting, Phase::Waiting), "{summary:#?}");
+    let question = &summary.waiting[0];
+    assert_eq!(
+        (question.step.as_str(), question.attempt, question.approval.who().as_str()),
+        ("sign-off", 1, "Group legal")
+    );
+
+    let said = |attempt, generation| StepDecision {
+        run: run_id("asked-1"),
+        step: question.step.clone(),
+        attempt,
+        generation,
+        decision: Decision { approved: true, by: "ada".to_owned(), at: question.since, reason: None },
+    };
+    // Those of another question and of another generation are not taken.
+    let foreign = vec![said(2, question.generation), said(1, question.generation + 1)];
+    world.want_decided(&definition, &["asked-1"], foreign.clone()).await;
+    let all: Vec<_> = foreign.into_iter().chain([said(1, question.generation)]).collect();
+    world.want_decided(&definition, &["asked-1"], all.clone()).await;
+    let summary = world.await_end("asked", "asked-1").await;
+    assert_eq!((summary.phase, summary.output), (Phase::Succeeded, Some(json!({"publish": "ada"}))));
+    assert!(summary.waiting.is_empty());
+    world.want_decided(&definition, &["asked-1"], all.into_iter().rev().collect()).await;
+    replica.stop().await;
+    let journal = world.journal("asked-1").await;
+    let is_decision = |record: &&_| {
+        let world_record: &tetrarch_supervisor::journal::Record = record;
+        matches!(&world_record.body, Body::Entry(Entry::Run(RunEvent::Decided { decision, .. })) if decision.by == "ada")
+    };
+    assert_eq!(journal.iter().filter(is_decision).count(), 1, "{journal:#?}");
 }
 
 #[tokio::test]

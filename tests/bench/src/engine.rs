@@ -101,6 +101,7 @@ impl Engine {
             runs: vec![RunRequest { run: run.clone(), parameters: BTreeMap::new(), cause: "bench".to_owned() }],
             cancel: Vec::new(),
             control: tetrarch_protocol::control::Control::default(),
+            decisions: Vec::new(),
             limits: snapshot::WorkflowLimits::default(),
             deleted: false,
         };

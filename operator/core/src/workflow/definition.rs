@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::approval::Approval;
 use crate::{fairness, id::Name, priority::Class};
 
 /// A validated workflow definition.
@@ -102,6 +103,8 @@ pub enum StepKind {
     Scatter(Box<ScatterStep>),
     /// Nothing but time.
     Wait(Wait),
+    /// A question to people; the output is their decision.
+    Approval(Approval),
 }
 
 /// How long a run waits.
@@ -125,6 +128,9 @@ pub struct Gate {
     pub message: Option<String>,
     /// What follows when it does not hold.
     pub on_failure: GateFailure,
+    /// Who is asked when it does not hold; only of a gate that escalates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Approval>,
 }
 
 /// What follows when the gate of a step does not hold.
@@ -136,6 +142,8 @@ pub enum GateFailure {
     Retry,
     /// The step succeeds and says so.
     Continue,
+    /// A person looks at what is wrong and decides whether the step succeeds or fails.
+    Escalate,
 }
 
 /// One task for one agent.

@@ -2,6 +2,7 @@
 
 mod check;
 mod cycle;
+mod question;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     id::{Name, TaskPath},
-    workflow::definition::Definition,
+    workflow::{approval::Decision, definition::Definition},
 };
 
 /// One entry of a run's journal, as folded.
@@ -75,6 +75,24 @@ pub enum RunEvent {
     WaitOver {
         /// The step.
         step: Name,
+    },
+    /// Somebody decided about a step that waits for a person.
+    Decided {
+        /// The step.
+        step: Name,
+        /// Which of its questions, from 1.
+        attempt: u32,
+        /// What was said, by whom, when and why.
+        decision: Decision,
+    },
+    /// Nobody decided about a step in time; what follows stands in its definition.
+    DecisionTimedOut {
+        /// The step.
+        step: Name,
+        /// Which of its questions, from 1.
+        attempt: u32,
+        /// Whether that counts as a yes.
+        approved: bool,
     },
     /// Somebody asked to cancel the run.
     CancelRequested {

@@ -14,6 +14,7 @@
 //! let one hanging agent hold a run that is lost anyway. A run that compensates waits for those that would have to be undone.
 
 mod apply;
+mod approval;
 mod compensation;
 mod control;
 mod due;
@@ -43,6 +44,7 @@ use super::{
 };
 use crate::id::{Name, RunId, TaskPath};
 
+pub use approval::Question;
 pub use summary::StepView;
 
 /// Most items of one map step.
@@ -134,6 +136,8 @@ pub enum RunPhase {
     Pending,
     /// Started.
     Running,
+    /// Started, and nothing goes on until a person has decided.
+    Waiting,
     /// Lost: what was done is being undone.
     Compensating,
     /// Ended.
@@ -147,6 +151,8 @@ pub enum StepPhase {
     Pending,
     /// Started.
     Running,
+    /// Waits for a person.
+    Waiting,
     /// Ended well.
     Succeeded,
     /// Ended badly.
@@ -169,6 +175,7 @@ impl StepPhase {
         match self {
             Self::Pending => "Pending",
             Self::Running => "Running",
+            Self::Waiting => "Waiting",
             Self::Succeeded => "Succeeded",
             Self::Failed => "Failed",
             Self::Skipped => "Skipped",
@@ -181,7 +188,7 @@ impl StepPhase {
 
     /// Whether nothing follows.
     pub const fn is_ended(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running)
+        !matches!(self, Self::Pending | Self::Running | Self::Waiting)
     }
 }
 

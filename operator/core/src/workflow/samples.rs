@@ -4,9 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::definition::{
-    AgentSelector, Branch, Definition, FailurePolicy, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step,
-    StepKind, Task,
+use super::{
+    approval::{Approval, Approver, ApproverKind, TimeoutDecision},
+    definition::{
+        AgentSelector, Branch, Definition, FailurePolicy, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage,
+        Step, StepKind, Task,
+    },
 };
 use crate::{id::Name, priority::Class};
 
@@ -64,6 +67,18 @@ pub(super) fn stage(of: &str, input: Value) -> Stage {
 
 pub(super) fn branch(of: &str, stages: Vec<Stage>) -> Branch {
     Branch { name: name(of), stages }
+}
+
+/// A question to the group `legal`, for ten seconds, after which the answer is no.
+pub(super) fn approval() -> Approval {
+    Approval {
+        approvers: vec![Approver { kind: ApproverKind::Group, name: "legal".to_owned(), namespace: None }],
+        message: None,
+        timeout: Duration::from_secs(10),
+        on_timeout: TimeoutDecision::Reject,
+        require_reason: false,
+        reminders_ms: Vec::new(),
+    }
 }
 
 pub(super) fn definition(steps: Vec<Step>) -> Definition {

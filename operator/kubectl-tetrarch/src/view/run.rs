@@ -40,6 +40,17 @@ fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
     if let Some(message) = hierarchy::message(&status.conditions) {
         line("Condition", &message);
     }
+    for question in &status.waiting {
+        line("Waits for", &format!("{}, until {}: {}", question.whom, time::moment(&question.until), question.message));
+        line(
+            "",
+            &format!(
+                "decide with `kubectl tetrarch approve {0} --id {1}` or `reject`",
+                workflow.name_any(),
+                question.id
+            ),
+        );
+    }
     let Some(run) = &status.run else {
         line("Run", "none yet: ask for one with `kubectl tetrarch run`");
         return text;
@@ -97,6 +108,10 @@ fn kind(step: &Step) -> &'static str {
         "pipeline"
     } else if step.scatter.is_some() {
         "scatter"
+    } else if step.wait.is_some() {
+        "wait"
+    } else if step.approval.is_some() {
+        "approval"
     } else {
         "task"
     }

@@ -62,6 +62,7 @@ pub const fn phase_mark(phase: RunPhase) -> Mark {
     match phase {
         RunPhase::Pending => Mark { icon: '◷', tone: Tone::Faint },
         RunPhase::Running => Mark { icon: '●', tone: Tone::Busy },
+        RunPhase::Waiting => Mark { icon: '✋', tone: Tone::Warning },
         RunPhase::Compensating => Mark { icon: '↶', tone: Tone::Busy },
         RunPhase::Compensated => Mark { icon: '↶', tone: Tone::Warning },
         RunPhase::Succeeded => Mark { icon: '✔', tone: Tone::Good },

@@ -11,6 +11,7 @@ use super::{
     booking, count,
     examine::{self, Standard},
     finding::{Code, Finding},
+    hold::Outcome,
     index::{DomainNode, Index, OrchestratorNode},
     own, pods, reference,
     review::{Manifest, Operation, Review, Target},
@@ -51,7 +52,8 @@ pub fn mutate(review: &Review, index: &Index, now: Timestamp) -> Mutation {
         Vec::new()
     };
     let outcome = situation.mark(&held);
-    Mutation { denials: outcome.denials, patch: outcome.patch, checks: outcome.checks }
+    let Outcome { denials, patch, checks, decision, .. } = outcome;
+    Mutation { denials, patch, checks, decision }
 }
 
 fn invalid(kind: Kind, written: &super::review::Written) -> Verdict {

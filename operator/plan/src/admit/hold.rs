@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube_core::ResourceExt;
 use serde_json::json;
 use tetrarch_crds::shared::{Approved, Subject};
+use tetrarch_protocol::snapshot::StepDecision;
 
 use super::{
     approval::{self, Held, HeldBy},
@@ -30,6 +31,7 @@ pub(super) struct Outcome {
     pub(super) checks: Vec<Check>,
     pub(super) warnings: Vec<Finding>,
     pub(super) patch: Vec<Change>,
+    pub(super) decision: Option<StepDecision>,
 }
 
 type Annotations = BTreeMap<String, String>;
@@ -84,6 +86,7 @@ impl Situation<'_> {
                 Err(finding) => outcome.denials.push(*finding),
             }
         }
+        self.mark_decisions(&mut outcome);
         outcome
     }
 
@@ -183,6 +186,7 @@ impl Situation<'_> {
         if new != old && new.is_some() {
             self.check_stamp(&mut outcome);
         }
+        self.check_decisions(&mut outcome);
         if self.old.is_none() && self.request().is_some() {
             outcome.warnings.push(Finding::warned(
                 Code::Approval,
@@ -237,7 +241,7 @@ impl Situation<'_> {
     }
 
     /// Sets or removes an annotation, when it is not as wanted already.
-    fn set(&self, key: &str, value: Option<String>, patch: &mut Vec<Change>) {
+    pub(super) fn set(&self, key: &str, value: Option<String>, patch: &mut Vec<Change>) {
         if get(self.new_annotations(), key) == value.as_deref() {
             return;
         }
@@ -253,6 +257,6 @@ impl Situation<'_> {
     }
 }
 
-fn list(subjects: &[Subject]) -> String {
+pub(super) fn list(subjects: &[Subject]) -> String {
     subjects.iter().map(|subject| format!("{:?} {:?}", subject.kind, subject.name)).collect::<Vec<_>>().join(", ")
 }

@@ -18,11 +18,14 @@ use super::{
 use crate::names;
 
 /// Annotations that say nothing about the object: requests of people, our own marks, what kubectl remembers.
-const SILENT: [&str; 10] = [
+const SILENT: [&str; 13] = [
     names::ANNOTATION_APPROVE,
     names::ANNOTATION_APPROVE_REASON,
     names::ANNOTATION_APPROVAL,
     names::ANNOTATION_HELD,
+    names::ANNOTATION_APPROVE_STEP,
+    names::ANNOTATION_REJECT_STEP,
+    names::ANNOTATION_DECISIONS,
     names::ANNOTATION_RUN,
     names::ANNOTATION_RUN_PARAMETERS,
     names::ANNOTATION_CANCEL,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use tetrarch_core::{capacity::Claim, policy::Kind};
+use tetrarch_protocol::snapshot::StepDecision;
 
 use super::finding::{Code, Finding};
 
@@ -83,6 +84,8 @@ pub struct Mutation {
     pub patch: Vec<Change>,
     /// Permissions that the API server must confirm.
     pub checks: Vec<Check>,
+    /// What the writer decides about a step of a run by this write.
+    pub decision: Option<StepDecision>,
 }
 
 /// One change, as in a JSON patch.

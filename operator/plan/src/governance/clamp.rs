@@ -117,7 +117,7 @@ fn tasks(kind: &StepKind) -> Vec<&Task> {
             branches.iter().flat_map(|branch| &branch.stages).map(|stage| &stage.task).collect()
         }
         StepKind::Scatter(scatter) => vec![&scatter.task],
-        StepKind::Wait(_) => Vec::new(),
+        StepKind::Wait(_) | StepKind::Approval(_) => Vec::new(),
         StepKind::Pipeline(stages) => stages.iter().map(|stage| &stage.task).collect(),
     }
 }
@@ -128,6 +128,7 @@ const fn place(kind: &StepKind) -> &'static str {
         StepKind::Map(_) => "map.task",
         StepKind::Scatter(_) => "scatter.task",
         StepKind::Wait(_) => "wait",
+        StepKind::Approval(_) => "approval",
         StepKind::Parallel(_) => "parallel",
         StepKind::Pipeline(_) => "pipeline",
     }

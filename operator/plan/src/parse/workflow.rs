@@ -1,5 +1,6 @@
 //! A Workflow as the engine's definition: fields are read here, and what holds between them is checked by the engine.
 
+mod approval;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod control;
 mod requests;
+pub mod waiting;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -52,6 +53,10 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
     if is_deleting(object) {
         return deletion(object, observed, now);
     }
+    waiting::tell(living(object, observed, now), object, observed, now)
+}
+
+fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
     let keys = observed.orchestrator.as_ref().map(|orchestrator| orchestrator.spec.signing_keys.as_slice());
     let of_policies = governance::violations(Level::Workflow, object, &object.spec.policies, keys);
     let definition = match all_violations(parse::workflow::definition(object), of_policies) {
@@ -95,6 +100,7 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
         runs: requests.runs,
         cancel: requests.cancel,
         control: requests.control,
+        decisions: waiting::decisions(object),
         limits,
         deleted: false,
     };
@@ -196,6 +202,7 @@ fn deletion(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
                     runs: Vec::new(),
                     cancel: Vec::new(),
                     control: Control::default(),
+                    decisions: Vec::new(),
                     limits: WorkflowLimits::default(),
                     deleted: true,
                 }),

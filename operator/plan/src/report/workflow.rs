@@ -15,7 +15,7 @@ use crate::{
     hierarchy,
     outcome::Outcome,
     reason::{Finding, Reason},
-    reconcile::workflow::{Observed, wanted_runs},
+    reconcile::workflow::{Observed, waiting, wanted_runs},
     report::{conditions_of, generation, policy, time},
 };
 
@@ -42,11 +42,13 @@ pub fn workflow(
     };
     // A summary that cannot be read just now leaves what was last seen.
     let run = observed.summary.as_ref().map(run_status).or_else(|| before.and_then(|status| status.run.clone()));
+    let waiting = waiting::status(object, observed, now);
     let values = before.map(|status| status.effective_policy.as_slice());
     let compliant = policy::compliant(plan, None);
     WorkflowStatus {
         observed_generation: generation(object),
         supervisor,
+        waiting,
         compliance: policy::own(plan, &compliant, object),
         effective_policy: policy::values(plan, values),
         approved: policy::approved(plan),
@@ -76,6 +78,7 @@ fn health(object: &Workflow, run: Option<&RunStatus>) -> Health {
             let progress = run.progress.as_deref().unwrap_or("0/0");
             Health::Reconciling(finding(Reason::RunActive, format!("is at {progress} steps")))
         }
+        RunPhase::Waiting => Health::NotReady(finding(Reason::RunWaiting, "waits for a person".to_owned())),
         RunPhase::Compensating => {
             Health::Reconciling(finding(Reason::RunActive, "has failed and undoes what was done".to_owned()))
         }
@@ -127,6 +130,7 @@ const fn phase(phase: Phase) -> RunPhase {
     match phase {
         Phase::Pending => RunPhase::Pending,
         Phase::Running => RunPhase::Running,
+        Phase::Waiting => RunPhase::Waiting,
         Phase::Succeeded => RunPhase::Succeeded,
         Phase::Failed => RunPhase::Failed,
         Phase::Cancelled => RunPhase::Cancelled,

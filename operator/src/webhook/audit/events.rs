@@ -62,7 +62,10 @@ pub async fn write(mut records: Records, recorder: Recorder, metrics: AdmissionM
 }
 
 fn event(record: &Record) -> Event {
-    let quiet = matches!(record.decision, Decision::Admitted | Decision::Approved);
+    let quiet = matches!(
+        record.decision,
+        Decision::Admitted | Decision::Approved | Decision::StepApproved | Decision::StepRejected
+    );
     Event {
         type_: if quiet { EventType::Normal } else { EventType::Warning },
         reason: record.decision.reason().to_owned(),

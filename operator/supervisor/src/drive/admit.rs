@@ -155,7 +155,8 @@ impl Driver {
         self.changed.summaries.extend(waiting);
     }
 
-    /// The runs of a class that wait, those whose turn comes first before the others, with what each finds.
+    /// The runs of a class that wait, those whose turn comes first before the others, with what each finds. A run in which
+    /// nothing goes on before a person has decided takes no place of its class: it goes on at once when that has happened.
     pub(super) fn line(&self, class: Class) -> Line<'_> {
         let mut active = 0;
         let mut of_workflow: BTreeMap<&Name, u32> = BTreeMap::new();
@@ -163,7 +164,7 @@ impl Driver {
         for slot in self.runs.unfinished() {
             let is_of_class = slot.class() == class;
             if slot.run.phase() != RunPhase::Pending {
-                active += usize::from(is_of_class);
+                active += usize::from(is_of_class && slot.run.phase() != RunPhase::Waiting);
                 *of_workflow.entry(&slot.run.definition().workflow).or_default() += 1;
             } else if is_of_class && slot.run.paused_since().is_none() {
                 // One that is paused lets the others pass.

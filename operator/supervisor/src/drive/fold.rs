@@ -173,6 +173,10 @@ impl Driver {
             return;
         }
         slot.run.apply(entry, at);
+        // Somebody may have decided before this replica knew of the question.
+        self.changed.wants |= slot.run.questions().next().is_some();
+        // A run that waits for people gives its place away.
+        self.changed.places |= slot.run.phase() != phase;
         slot.refusal = None;
         if let RunPhase::Ended(ended) = slot.run.phase()
             && !matches!(phase, RunPhase::Ended(_))

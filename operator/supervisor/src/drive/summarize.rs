@@ -47,13 +47,17 @@ impl Driver {
     fn summary(&self, workflow: &Name) -> Option<RunSummary> {
         let refused = self.wanted.iter().find(|(_, wanted)| wanted.workflow == *workflow && wanted.refusal.is_some());
         if let Some((run, refusal)) = refused.and_then(|(run, wanted)| Some((run, wanted.refusal.as_ref()?))) {
-            return Some(build_refusal(run, refusal));
+            let mut summary = build_refusal(run, refusal);
+            summary.waiting = self.waiting_steps(workflow);
+            return Some(summary);
         }
         if let Some(left) = self.left_alone(workflow) {
             return Some(left);
         }
         let slot = self.runs.latest(workflow).filter(|slot| self.owns(slot.run.id()) && !slot.is_purging)?;
-        Some(build_summary(&slot.run, self.waits_for(slot)))
+        let mut summary = build_summary(&slot.run, self.waits_for(slot));
+        summary.waiting = self.waiting_steps(workflow);
+        Some(summary)
     }
 
     /// The summary of a Workflow whose wanted run cannot even be begun to read.

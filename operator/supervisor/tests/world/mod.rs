@@ -39,7 +39,7 @@ use tetrarch_protocol::{
     control::Control,
     load::Heartbeat,
     permission,
-    snapshot::{self, PoolSnapshot, RunRequest, SupervisorSnapshot, WorkflowLimits, WorkflowSnapshot},
+    snapshot::{self, PoolSnapshot, RunRequest, StepDecision, SupervisorSnapshot, WorkflowLimits, WorkflowSnapshot},
     stream::{CONFIG_BUCKET, REPORT_BUCKET, WORK, task_consumer},
     subject::{self, Subject},
     summary::{self, RunSummary, SupervisorReport},
@@ -146,6 +146,11 @@ impl World {
 
     pub async fn want_under(&self, definition: &Definition, runs: &[&str], control: Control) {
         let snapshot = WorkflowSnapshot { control, ..wanted(definition, runs, &[]) };
+        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+    }
+
+    pub async fn want_decided(&self, definition: &Definition, runs: &[&str], decisions: Vec<StepDecision>) {
+        let snapshot = WorkflowSnapshot { decisions, ..wanted(definition, runs, &[]) };
         self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
     }
 
@@ -305,6 +310,7 @@ fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> WorkflowSn
         runs: runs.iter().map(request).collect(),
         cancel: cancel.iter().map(|run| run_id(run)).collect(),
         control: Control::default(),
+        decisions: Vec::new(),
         limits: WorkflowLimits::default(),
         deleted: false,
     }

@@ -56,7 +56,7 @@ impl<'d> Checker<'d> {
         self.violations
     }
 
-    fn add(&mut self, field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) {
         self.violations.push(Violation { field: field.into(), message: message.into(), remedy: remedy.into() });
     }
 
@@ -159,6 +159,10 @@ impl<'d> Checker<'d> {
                 Vec::new()
             }
             StepKind::Wait(Wait::For(_)) => Vec::new(),
+            StepKind::Approval(approval) => {
+                self.check_question(&format!("{field}.approval"), approval, &[], &upstream);
+                Vec::new()
+            }
         };
         self.check_gate(&field, step, &upstream);
         self.check_compensation(index, step, &upstream);
@@ -179,6 +183,7 @@ impl<'d> Checker<'d> {
                 self.add(format!("{field}.gate.expression"), error.to_string(), "write a CEL condition without ${}");
             }
         }
+        self.check_escalation(&format!("{field}.gate"), gate, upstream);
         match &step.kind {
             _ if gate.on_failure != GateFailure::Retry => {}
             StepKind::Task(task) if task.retry.limit > 0 => {}
@@ -187,7 +192,7 @@ impl<'d> Checker<'d> {
                 self.add(format!("{field}.task.retry.limit"), "the gate retries what must not be repeated", remedy);
             }
             _ => {
-                let remedy = "write Fail or Continue, or judge a step of kind task";
+                let remedy = "write Fail, Continue or Escalate, or judge a step of kind task";
                 self.add(
                     format!("{field}.gate.onFailure"),
                     "only one task can be repeated because of its output",
@@ -317,7 +322,13 @@ impl<'d> Checker<'d> {
         }
     }
 
-    fn check_template(&mut self, field: &str, template: &Value, reads: &[Variable], upstream: &BTreeSet<usize>) {
+    pub(super) fn check_template(
+        &mut self,
+        field: &str,
+        template: &Value,
+        reads: &[Variable],
+        upstream: &BTreeSet<usize>,
+    ) {
         let (readings, mistakes) = Template::inspect(template);
         for mistake in mistakes {
             self.add(format!("{field}{}", mistake.place), mistake.error.to_string(), "write CEL inside of ${…}");

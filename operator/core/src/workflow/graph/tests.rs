@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::workflow::{
     definition::{FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, Step, StepKind, Wait},
-    samples::{branch, definition, map, map_step, once, scatter, stage, step, task_step},
+    samples::{approval, branch, definition, map, map_step, once, scatter, stage, step, task_step},
 };
 
 fn told(steps: Vec<Step>) -> Vec<String> {
@@ -274,7 +274,7 @@ fn a_compensation_may_read_its_own_step() {
 }
 
 fn gate(mut step: Step, expression: &str, on_failure: GateFailure) -> Step {
-    step.gate = Some(Gate { expression: expression.to_owned(), message: None, on_failure });
+    step.gate = Some(Gate { expression: expression.to_owned(), message: None, on_failure, escalation: None });
     step
 }
 
@@ -290,7 +290,7 @@ fn gate(mut step: Step, expression: &str, on_failure: GateFailure) -> Step {
 )]
 #[case::repeats_many_tasks(
     gate(map_step("a", &[], map(json!([1]), Reduce::Collect)), "output > 1", GateFailure::Retry),
-    "spec.steps[0].gate.onFailure: only one task can be repeated because of its output: write Fail or Continue, or judge a step of kind task"
+    "spec.steps[0].gate.onFailure: only one task can be repeated because of its output: write Fail, Continue or Escalate, or judge a step of kind task"
 )]
 #[case::a_verdict_without_a_gate(
     with_input("a", &[], json!("${verdict}")),
@@ -314,4 +314,56 @@ fn moments_are_checked_as_far_as_they_are_known(#[case] moment: &str, #[case] ex
         None => assert!(told.is_empty(), "{told:?}"),
         Some(expected) => assert!(told.len() == 1 && told[0].contains(expected), "{told:?}"),
     }
+}
+
+fn asking(change: fn(&mut crate::workflow::approval::Approval)) -> Step {
+    let mut asked = approval();
+    change(&mut asked);
+    step("a", &[], StepKind::Approval(asked))
+}
+
+fn escalating(escalation: Option<crate::workflow::approval::Approval>, on_failure: GateFailure) -> Step {
+    let mut step = gate(task_step("a", &[]), "output > 1", on_failure);
+    if let Some(gate) = &mut step.gate {
+        gate.escalation = escalation;
+    }
+    step
+}
+
+#[rstest]
+#[case::no_time(asking(|asked| asked.timeout = Duration::ZERO), "spec.steps[0].approval.timeout: nobody could decide in no time")]
+#[case::reminder_after_the_end(
+    asking(|asked| asked.reminders_ms = vec![10_000]),
+    "spec.steps[0].approval.reminders[0]: it would come when the time is over: write one that is shorter than the timeout"
+)]
+#[case::reminders_without_order(
+    asking(|asked| asked.reminders_ms = vec![2_000, 1_000]),
+    "spec.steps[0].approval.reminders[1]: it is not later than the one before: write them in ascending order"
+)]
+#[case::asks_about_what_is_not_there(
+    asking(|asked| asked.message = Some("${steps.b.output}".to_owned())),
+    "spec.steps[0].approval.message: there is no step \"b\""
+)]
+#[case::asks_about_an_output_that_it_has_not(
+    asking(|asked| asked.message = Some("${output}".to_owned())),
+    "spec.steps[0].approval.message: \"output\" has a value only in"
+)]
+#[case::escalates_to_nobody(
+    escalating(None, GateFailure::Escalate),
+    "spec.steps[0].gate.escalation: it is not said who is asked"
+)]
+#[case::asks_and_never_escalates(
+    escalating(Some(approval()), GateFailure::Fail),
+    "spec.steps[0].gate.escalation: nobody is ever asked: write onFailure: Escalate, or remove it"
+)]
+fn a_question_that_cannot_work_is_refused(#[case] step: Step, #[case] expected: &str) {
+    let told = told(vec![step]);
+    assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+}
+
+#[test]
+fn the_question_of_an_escalation_may_read_the_output() {
+    let mut asked = approval();
+    asked.message = Some("${output} is too low".to_owned());
+    assert_eq!(told(vec![escalating(Some(asked), GateFailure::Escalate)]), Vec::<String>::new());
 }

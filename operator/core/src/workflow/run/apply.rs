@@ -69,6 +69,10 @@ impl Fold<'_> {
             RunEvent::Resumed { .. } => return self.end_pause(),
             RunEvent::TerminateRequested { cause } => return self.terminate(cause),
             RunEvent::WaitOver { step } => return self.wait_over(step),
+            RunEvent::Decided { step, attempt, decision } => return self.decided(step, *attempt, decision),
+            RunEvent::DecisionTimedOut { step, attempt, approved } => {
+                return self.decision_timed_out(step, *attempt, *approved);
+            }
             RunEvent::CompensationStarted { phase, message } => return self.start_compensation(*phase, message),
             RunEvent::Withdrawn { path, attempt } => return self.withdrawn(path, *attempt),
             RunEvent::Finished { phase, message } => {

@@ -32,7 +32,8 @@ impl Fold<'_> {
         });
         for step in 0..self.state.steps.len() {
             let is_waited_for = self.is_still_worked_on(step) && !flaw::forgets_late_work();
-            if self.state.steps[step].phase == StepPhase::Running && !is_waited_for {
+            let is_open = matches!(self.state.steps[step].phase, StepPhase::Running | StepPhase::Waiting);
+            if is_open && !is_waited_for {
                 self.end_step(step, StepPhase::Cancelled, None, serde_json::Value::Null);
             }
         }
@@ -119,7 +120,8 @@ impl State {
     /// Whether something was done, or may be done yet, that the run would have to undo. Another owner may have dispatched what
     /// is only due here.
     pub(super) fn has_to_be_undone(&self, plan: &Plan) -> bool {
-        let may_be_done = |step: usize| plan.is_compensable(step) && self.steps[step].phase == StepPhase::Running;
+        let is_open = |step: usize| matches!(self.steps[step].phase, StepPhase::Running | StepPhase::Waiting);
+        let may_be_done = |step: usize| plan.is_compensable(step) && is_open(step);
         !self.done.is_empty() || (0..self.steps.len()).any(may_be_done)
     }
 

@@ -57,6 +57,7 @@ impl Fold<'_> {
 
     pub(super) fn end_pause(&mut self) -> bool {
         let Some(pause) = self.state.control.pause.take() else { return false };
+        self.ask_on_after_pause(pause.since);
         let since = |moment: Timestamp| Duration::try_from(self.at.duration_since(moment)).unwrap_or_default();
         let length = since(pause.since);
         let later = |end: &mut Timestamp| *end = end.checked_add(length).unwrap_or(Timestamp::MAX);

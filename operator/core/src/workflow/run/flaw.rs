@@ -21,6 +21,8 @@ mod switched {
         /// The same seed does not give the same trace.
         Chance,
         Pause,
+        /// A decision is taken for that about any question of the step.
+        AnyDecision,
     }
 
     thread_local! {
@@ -58,6 +60,10 @@ mod switched {
         FLAW.get() == Some(Flaw::OrderOfCompensation)
     }
 
+    pub(in super::super) fn takes_any_decision() -> bool {
+        FLAW.get() == Some(Flaw::AnyDecision)
+    }
+
     pub(in super::super) fn forgets_late_work() -> bool {
         FLAW.get() == Some(Flaw::LateWork)
     }
@@ -89,5 +95,10 @@ pub(super) const fn forgets_late_work() -> bool {
 
 #[cfg(not(test))]
 pub(super) const fn ignores_pauses() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn takes_any_decision() -> bool {
     false
 }

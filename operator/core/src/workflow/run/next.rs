@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Action, DueTasks, Grant, StepPhase, compensation,
+    Action, DueTasks, Grant, StepPhase, approval, compensation,
     due::Due,
     flaw,
     plan::Plan,
@@ -47,6 +47,8 @@ enum Timer {
     Retry(TaskKey),
     StepTimeout(usize),
     WaitOver(usize),
+    /// The time of a step's question, by its number.
+    DecisionOver(usize, u32),
 }
 
 impl Memo {
@@ -60,6 +62,10 @@ impl Memo {
 
     pub(super) fn wait_until(&mut self, at: Timestamp, step: usize) {
         self.timers.insert((at, Timer::WaitOver(step)));
+    }
+
+    pub(super) fn decide_until(&mut self, at: Timestamp, step: usize, attempt: u32) {
+        self.timers.insert((at, Timer::DecisionOver(step, attempt)));
     }
 
     pub(super) fn withdraw(&mut self, path: TaskPath, attempt: u32, pool: Name) {
@@ -77,6 +83,9 @@ impl Memo {
         for (step, of_step) in state.steps.iter().enumerate() {
             if of_step.decision.is_some() {
                 memo.decisions.push(step);
+            }
+            if let Body::Asked(ask) = &of_step.body {
+                memo.decide_until(ask.until, step, ask.attempt);
             }
             if of_step.phase != StepPhase::Running {
                 continue;
@@ -106,7 +115,7 @@ impl Memo {
 
 fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
     match body {
-        Body::Closed | Body::Wait(_) => Vec::new(),
+        Body::Closed | Body::Wait(_) | Body::Asked(_) => Vec::new(),
         Body::Task(task) => vec![(Part::Only, task)],
         Body::Map(map) => {
             let items = map.tasks.iter().take(map.opened).enumerate().map(|(index, task)| (Part::Item(index), task));
@@ -193,7 +202,7 @@ fn end(plan: &Plan, state: &State, now: Timestamp) -> Option<(FinalPhase, String
             (None, Ok(_)) => Some((FinalPhase::Succeeded, summary::successes(state))),
         };
     }
-    let deadline = state.deadline.filter(|deadline| *deadline <= now && !state.is_paused())?;
+    let deadline = state.end_of_time().filter(|deadline| *deadline <= now)?;
     let open: Vec<&str> = (0..state.steps.len())
         .filter(|step| state.steps[*step].phase == StepPhase::Running)
         .map(|step| plan.name(step).as_str())
@@ -222,6 +231,7 @@ fn fire_timers(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, acti
                 state.steps[step].phase == StepPhase::Running && !is_told && is_current
             }
             Timer::WaitOver(step) => state.steps[step].phase == StepPhase::Running,
+            Timer::DecisionOver(step, attempt) => state.is_asking(step, attempt),
         };
         if is_valid && at > now {
             break;
@@ -232,6 +242,9 @@ fn fire_timers(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, acti
             Timer::Retry(key) => memo.fresh.push(key),
             Timer::WaitOver(step) => {
                 actions.push(Action::Append(RunEvent::WaitOver { step: plan.name(step).clone() }));
+            }
+            Timer::DecisionOver(step, attempt) => {
+                actions.extend(approval::timed_out(plan, step, attempt).map(Action::Append));
             }
             Timer::StepTimeout(step) => {
                 let timeout = plan.definition.steps[step].timeout.unwrap_or_default();
@@ -349,12 +362,12 @@ pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, S
 }
 
 impl State {
-    /// When the run has to end at the latest.
+    /// When the run has to end at the latest, as far as that is known.
     fn end_of_time(&self) -> Option<Timestamp> {
         if self.is_paused() {
             return None;
         }
-        self.compensation.as_ref().map(|compensation| compensation.deadline).or(self.deadline)
+        self.compensation.as_ref().map(|compensation| compensation.deadline).or_else(|| self.end_of_run())
     }
 
     /// Whether a failure keeps further steps from starting.

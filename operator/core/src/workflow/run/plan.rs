@@ -4,7 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::state::{Part, TaskKey};
+use super::{
+    approval,
+    state::{Part, TaskKey},
+};
 use crate::{
     expression::{Expression, Template, Vocabulary},
     id::{Name, RunId, TaskPath},
@@ -35,6 +38,8 @@ pub(super) struct StepPlan {
     pub(super) when: Option<Expression>,
     pub(super) body: BodyPlan,
     pub(super) gate: Option<Expression>,
+    /// What people are asked, by an approval or by the gate.
+    pub(super) question: Option<Template>,
     /// Input of the task that undoes the step.
     compensate: Option<Template>,
 }
@@ -66,6 +71,7 @@ pub(super) enum BodyPlan {
     Chains(Vec<Vec<Template>>),
     Scatter(Box<ScatterPlan>),
     Wait(WaitPlan),
+    Approval,
 }
 
 /// How long a step waits.
@@ -114,6 +120,7 @@ impl Plan {
                 StepKind::Scatter(scatter) => BodyPlan::Scatter(Box::new(ScatterPlan::compile(scatter)?)),
                 StepKind::Wait(Wait::For(duration)) => BodyPlan::Wait(WaitPlan::For(*duration)),
                 StepKind::Wait(Wait::Until(moment)) => BodyPlan::Wait(WaitPlan::Until(template(moment)?)),
+                StepKind::Approval(_) => BodyPlan::Approval,
             };
             let when = match &step.when {
                 Some(when) => Some(expression(when)?),
@@ -127,7 +134,11 @@ impl Plan {
                 Some(gate) => Some(expression(&gate.expression)?),
                 None => None,
             };
-            steps.push(StepPlan { dependents: Vec::new(), when, body, gate, compensate });
+            let question = match approval::of_step(step).and_then(|approval| approval.message.clone()) {
+                Some(message) => Some(template(&Value::String(message))?),
+                None => None,
+            };
+            steps.push(StepPlan { dependents: Vec::new(), when, body, gate, question, compensate });
         }
         for (index, step) in self.definition.steps.iter().enumerate() {
             for before in &step.after {

@@ -15,6 +15,7 @@
 //! `make simulate SEEDS=50000` looks at many seeds.
 
 mod check;
+mod definitions;
 mod positions;
 mod reduced;
 mod world;
@@ -30,7 +31,7 @@ use super::{
     Run,
     flaw::{self, Flaw},
 };
-use crate::workflow::graph;
+use crate::workflow::{definition::StepKind, graph};
 
 /// Random choices of a simulation before it is brought to its end.
 const CHOICES: usize = 200;
@@ -192,7 +193,7 @@ fn the_checks_find_an_engine_that_follows_chance() {
 
 #[test]
 fn the_checks_find_an_engine_that_counts_duplicates() {
-    let caught = caught(Some(Flaw::Duplicates), 0..60);
+    let caught = caught(Some(Flaw::Duplicates), 0..150);
     assert!(caught.len() > 5, "{caught:?}");
 }
 
@@ -206,6 +207,25 @@ fn the_checks_find_an_engine_that_does_not_wait_for_dependencies() {
 fn the_checks_find_an_engine_that_undoes_in_the_wrong_order() {
     let caught = caught(Some(Flaw::OrderOfCompensation), sagas(100));
     assert!(caught.len() > 5, "{caught:?}");
+}
+
+/// Seeds of so many runs with steps that follow from a person's decision.
+fn asked(count: usize) -> impl Iterator<Item = u64> {
+    let is_asked = |seed: &u64| {
+        let steps = World::new(&mut Random::new(*seed)).definition.steps;
+        let asks = |name: &crate::id::Name| {
+            steps.iter().any(|step| step.name == *name && matches!(step.kind, StepKind::Approval(_)))
+        };
+        steps.iter().any(|step| step.after.iter().any(asks))
+    };
+    (0..).filter(is_asked).take(count)
+}
+
+#[test]
+fn the_checks_find_an_engine_that_takes_a_decision_for_that_of_another_question() {
+    assert_eq!(caught(None, asked(50)), []);
+    let caught = caught(Some(Flaw::AnyDecision), asked(200));
+    assert!(caught.len() > 1, "{caught:?}");
 }
 
 #[test]

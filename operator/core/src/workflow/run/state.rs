@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use super::{StepPhase, control::Control, plan::Plan};
+use super::{StepPhase, approval::Ask, control::Control, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
@@ -42,7 +42,14 @@ pub(super) struct State {
     pub(super) cause: String,
     pub(super) accepted_at: Timestamp,
     pub(super) started_at: Option<Timestamp>,
+    /// End of the run's time, as long as it waits for nobody.
     pub(super) deadline: Option<Timestamp>,
+    /// Steps that wait for a person.
+    pub(super) questions: usize,
+    /// Since when some step does.
+    pub(super) asking_since: Option<Timestamp>,
+    /// How long people were waited for before; the run's clock stood still.
+    pub(super) waited: SignedDuration,
     /// Who asked to cancel.
     pub(super) cancelled: Option<String>,
     pub(super) finished: Option<Finish>,
@@ -106,6 +113,8 @@ pub(super) struct StepState {
     pub(super) is_doubtful: bool,
     /// The last attempt of its only task that was dispatched; 0 for none.
     pub(super) last_attempt: u32,
+    /// How often people were asked about it; never falls, so that no decision is taken for another question's.
+    pub(super) asked: u32,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) tasks: u64,
@@ -136,6 +145,8 @@ pub(super) enum Body {
     Scatter(ScatterState),
     /// Until this moment.
     Wait(Timestamp),
+    /// For a person.
+    Asked(Box<Ask>),
 }
 
 /// The tasks of a running map.
@@ -219,6 +230,7 @@ impl State {
             decision: None,
             is_doubtful: false,
             last_attempt: 0,
+            asked: 0,
             started_at: None,
             ended_at: None,
             tasks: 0,
@@ -234,6 +246,9 @@ impl State {
             accepted_at,
             started_at: None,
             deadline: None,
+            questions: 0,
+            asking_since: None,
+            waited: SignedDuration::ZERO,
             cancelled: None,
             finished: None,
             control: Control::default(),

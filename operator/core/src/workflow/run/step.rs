@@ -51,6 +51,10 @@ impl Fold<'_> {
             Some(Ok(false)) => return self.decide(step, Decision::Skip("its condition is false".to_owned())),
             Some(Err(error)) => return self.decide(step, Decision::Fail(format!("when: {error}"))),
         }
+        if matches!(plan.steps[step].body, BodyPlan::Approval) {
+            self.state.steps[step].started_at = Some(self.at);
+            return self.ask(step, None);
+        }
         let body = match self.body(step) {
             Ok(body) => body,
             Err(reason) => return self.decide(step, Decision::Fail(reason)),
@@ -64,7 +68,7 @@ impl Fold<'_> {
             self.memo.time_out_at(self.at.checked_add(timeout).unwrap_or(Timestamp::MAX), step);
         }
         match &self.state.steps[step].body {
-            Body::Closed => {}
+            Body::Closed | Body::Asked(_) => {}
             Body::Task(_) => self.memo.fresh.push(TaskKey { step, part: Part::Only }),
             Body::Map(_) => self.go_on_with_map(step),
             Body::Scatter(scatter) => {
@@ -102,6 +106,7 @@ impl Fold<'_> {
                 Body::Scatter(ScatterState { tasks: vec![TaskState::DUE; targets], answers: Vec::new(), failed: 0 })
             }
             BodyPlan::Wait(wait) => Body::Wait(self.end_of_wait(wait)?),
+            BodyPlan::Approval => Body::Closed,
             BodyPlan::Chains(chains) => {
                 let chain = ChainState { stage: 0, task: TaskState::DUE, previous: Value::Null, is_done: false };
                 Body::Chains(vec![chain; chains.len()])
@@ -275,6 +280,7 @@ impl Fold<'_> {
         match self.verdict(step, &output) {
             None => {}
             Some((GateFailure::Continue, verdict)) => message = Some(verdict),
+            Some((GateFailure::Escalate, verdict)) => return self.ask(step, Some((verdict, output))),
             Some((GateFailure::Fail | GateFailure::Retry, verdict)) => {
                 // It was done all the same.
                 self.state.steps[step].is_doubtful = true;
@@ -287,9 +293,10 @@ impl Fold<'_> {
     pub(super) fn end_step(&mut self, step: usize, phase: StepPhase, message: Option<String>, output: Value) {
         let was_in_flight = self.state.in_flight.contains(&TaskKey { step, part: Part::Only });
         self.withdraw_tasks(step);
+        self.stop_asking(step);
         let state = &mut self.state.steps[step];
         let may_be_done = phase == StepPhase::Succeeded || state.is_doubtful || was_in_flight;
-        if may_be_done && self.plan.is_compensable(step) {
+        if may_be_done && self.plan.is_compensable(step) && !self.state.done.contains(&step) {
             self.state.done.push(step);
         }
         state.phase = phase;
@@ -327,7 +334,7 @@ impl Fold<'_> {
     }
 
     /// Tasks of a step that ends before them are of no use any more.
-    fn withdraw_tasks(&mut self, step: usize) {
+    pub(super) fn withdraw_tasks(&mut self, step: usize) {
         let first = TaskKey { step, part: Part::Only };
         let of_step: Vec<TaskKey> =
             self.state.in_flight.range(first..).take_while(|key| key.step == step).copied().collect();
@@ -351,7 +358,7 @@ fn count_of_tasks(kind: &StepKind, body: &Body) -> u64 {
         (StepKind::Map(map), Body::Map(tasks)) => {
             tasks.items.len() + usize::from(matches!(map.reduce, Reduce::Task(_)))
         }
-        (StepKind::Map(_) | StepKind::Wait(_), _) => 0,
+        (StepKind::Map(_) | StepKind::Wait(_) | StepKind::Approval(_), _) => 0,
         (StepKind::Parallel(branches), _) => branches.iter().map(|branch| branch.stages.len()).sum(),
         (StepKind::Pipeline(stages), _) => stages.len(),
         (StepKind::Scatter(scatter), _) => scatter.to as usize,

@@ -22,7 +22,7 @@ use crate::{
 pub struct StepView<'r> {
     /// Its name.
     pub name: &'r Name,
-    /// `task`, `map`, `parallel`, `pipeline`, `scatter` or `wait`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `wait` or `approval`.
     pub kind: &'static str,
     /// Where it stands.
     pub phase: StepPhase,
@@ -63,6 +63,7 @@ impl Run {
         match (&self.state.finished, self.state.started_at) {
             (Some(finish), _) => RunPhase::Ended(finish.phase),
             (None, Some(_)) if self.state.compensation.is_some() => RunPhase::Compensating,
+            (None, Some(_)) if self.state.waits_for_people_only() => RunPhase::Waiting,
             (None, Some(_)) => RunPhase::Running,
             (None, None) => RunPhase::Pending,
         }
@@ -74,7 +75,8 @@ impl Run {
             return Some(finish.message.clone());
         }
         let undoing = || self.state.progress_of_compensation(&self.plan);
-        self.state.pause_message().or_else(undoing).or_else(|| failures(&self.plan, &self.state))
+        let asking = || self.whom_it_waits_for();
+        self.state.pause_message().or_else(undoing).or_else(asking).or_else(|| failures(&self.plan, &self.state))
     }
 
     /// Whether somebody asked to cancel it.
@@ -92,9 +94,9 @@ impl Run {
         self.state.started_at
     }
 
-    /// End of its time.
+    /// End of its time; none while it waits for a person, because its clock stands still.
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.state.deadline
+        self.state.end_of_run()
     }
 
     /// When it ended.
@@ -124,7 +126,7 @@ impl Run {
             let state = self.state.steps.get(index);
             let phase = match state.map_or(StepPhase::Pending, |state| state.phase) {
                 StepPhase::Pending if is_ended => StepPhase::Skipped,
-                StepPhase::Running if is_ended => StepPhase::Cancelled,
+                StepPhase::Running | StepPhase::Waiting if is_ended => StepPhase::Cancelled,
                 StepPhase::Compensating if is_ended => StepPhase::OutcomeUnknown,
                 phase => phase,
             };
@@ -139,6 +141,7 @@ impl Run {
                     StepKind::Pipeline(_) => "pipeline",
                     StepKind::Scatter(_) => "scatter",
                     StepKind::Wait(_) => "wait",
+                    StepKind::Approval(_) => "approval",
                 },
                 phase,
                 message: message.or(match phase {

@@ -1,5 +1,6 @@
 //! Tests of runs: a driver that carries out every action at once, and three groups of tests on it.
 
+mod approvals;
 mod compensation;
 mod control;
 mod ends;
@@ -20,7 +21,7 @@ use super::*;
 use crate::workflow::{
     definition::{FailurePolicy, Gate, GateFailure, Reduce, Step, StepKind, Wait},
     journal::{FailureReason, Outcome},
-    samples::{branch, definition, map, map_step, name, once, scatter, stage, step, task, task_step},
+    samples::{approval, branch, definition, map, map_step, name, once, scatter, stage, step, task, task_step},
 };
 
 /// Drives one run: carries out every action at once, answers tasks when the test says so.

@@ -9,7 +9,7 @@ use tetrarch_core::workflow::definition::{
 };
 use tetrarch_crds::workflow as written;
 
-use super::optional_duration;
+use super::{approval::approval, optional_duration};
 use crate::{
     duration,
     parse::{at_least, name},
@@ -79,17 +79,28 @@ fn step(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         Some(written) => Some(task(written, &format!("{path}.compensate"), violations)?),
         None => None,
     };
-    let gate = step.gate.as_ref().map(gate);
+    let gate = match &step.gate {
+        Some(written) => Some(gate(written, &format!("{path}.gate"), violations)?),
+        None => None,
+    };
+    if step.approval.is_some() && step.timeout.is_some() {
+        violations.add(format!("{path}.timeout"), "an approval has a time of its own: write approval.timeout instead");
+    }
     Some(Step { name: name_read?, after: after?, when: step.when.clone(), timeout, kind: kind?, gate, compensate })
 }
 
-fn gate(gate: &written::Gate) -> Gate {
+fn gate(gate: &written::Gate, path: &str, violations: &mut Violations) -> Option<Gate> {
     let on_failure = match gate.on_failure {
         written::GateFailure::Fail => GateFailure::Fail,
         written::GateFailure::Retry => GateFailure::Retry,
         written::GateFailure::Continue => GateFailure::Continue,
+        written::GateFailure::Escalate => GateFailure::Escalate,
     };
-    Gate { expression: gate.expression.clone(), message: gate.message.clone(), on_failure }
+    let escalation = match &gate.escalation {
+        Some(written) => Some(approval(written, &format!("{path}.escalation"), violations)?),
+        None => None,
+    };
+    Some(Gate { expression: gate.expression.clone(), message: gate.message.clone(), on_failure, escalation })
 }
 
 fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option<StepKind> {
@@ -100,6 +111,7 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         ("pipeline", step.pipeline.is_some()),
         ("scatter", step.scatter.is_some()),
         ("wait", step.wait.is_some()),
+        ("approval", step.approval.is_some()),
     ]
     .into_iter()
     .filter_map(|(kind, present)| present.then_some(kind))
@@ -130,7 +142,10 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
     if let Some(written) = &step.wait {
         return wait(written, &format!("{path}.wait"), violations).map(StepKind::Wait);
     }
-    violations.add(path, "has no kind: write one of task, map, parallel, pipeline, scatter or wait");
+    if let Some(written) = &step.approval {
+        return approval(written, &format!("{path}.approval"), violations).map(StepKind::Approval);
+    }
+    violations.add(path, "has no kind: write one of task, map, parallel, pipeline, scatter, wait or approval");
     None
 }
 

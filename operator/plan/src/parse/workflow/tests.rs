@@ -56,7 +56,7 @@ fn ways_to_gather_are_read(#[case] written: Value, #[case] expected: Gather) {
 )]
 #[case::no_kind(
     json!({"name": "s"}),
-    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter or wait"
+    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter, wait or approval"
 )]
 fn mistakes_are_told(#[case] step: Value, #[case] expected: &str) {
     let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();

@@ -2,6 +2,7 @@
 
 mod compensated;
 mod controlled;
+mod decided;
 mod gathered;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ struct Facts<'j> {
     skipped: BTreeMap<&'j str, usize>,
     failed: BTreeMap<&'j str, usize>,
     waited: BTreeMap<&'j str, usize>,
+    decided: BTreeMap<&'j str, decided::Said>,
     lost: Option<usize>,
     finished: Vec<(usize, FinalPhase, &'j str)>,
 }
@@ -41,10 +43,14 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
         skipped: BTreeMap::new(),
         failed: BTreeMap::new(),
         waited: BTreeMap::new(),
+        decided: BTreeMap::new(),
         lost: None,
         finished: Vec::new(),
     };
-    for (position, (entry, _)) in journal.iter().enumerate() {
+    for (position, (entry, written)) in journal.iter().enumerate() {
+        if let Some((step, said)) = decided::said(entry, position, *written) {
+            facts.decided.entry(step).or_insert(said);
+        }
         match entry {
             Entry::Dispatched { path, attempt, .. } => {
                 facts.dispatched.entry((path.clone(), *attempt)).or_insert(position);
@@ -173,13 +179,17 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
     for name in &step.after {
         let told = |what: &str| Err(format!("step {} started although step {name} {what}", step.name));
         let before = definition.steps.iter().find(|candidate| candidate.name == *name).ok_or("no such step")?;
+        let is_skipped = facts.skipped.get(name.as_str()).is_some_and(|at| *at < start);
+        if !is_skipped && !decided::is_let_pass(facts, before, start) {
+            return told("was not let pass by a person");
+        }
         // A scatter ends with enough answers: what else was asked is taken back, also what an owner asks that has not read so.
         if matches!(&before.kind, StepKind::Scatter(scatter) if gathered(facts, before, scatter, start).is_some()) {
             continue;
         }
-        let is_skipped = facts.skipped.get(name.as_str()).is_some_and(|at| *at < start);
         let is_empty = matches!(&before.kind, StepKind::Map(map) if map.items == json!([]) && !matches!(map.reduce, Reduce::Task(_)));
-        let is_waited = facts.waited.get(name.as_str()).is_some_and(|at| *at < start);
+        let is_waited = facts.waited.get(name.as_str()).is_some_and(|at| *at < start)
+            || matches!(before.kind, StepKind::Approval(_));
         let mut tasks = facts.of_step(before).peekable();
         if tasks.peek().is_none() && !is_skipped && !is_empty && !is_waited {
             return told("had not started");
@@ -224,9 +234,13 @@ fn good_paths(facts: &Facts<'_>, step: &Step, position: usize) -> BTreeSet<Strin
 }
 
 fn has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
+    if !decided::is_let_pass(facts, step, position) {
+        return false;
+    }
     let good = good_paths(facts, step, position);
     let name = &step.name;
     match &step.kind {
+        StepKind::Approval(_) => true,
         StepKind::Task(_) => good.len() == 1,
         StepKind::Pipeline(stages) => good.len() == stages.len(),
         StepKind::Parallel(branches) => good.len() == branches.iter().map(|branch| branch.stages.len()).sum::<usize>(),
@@ -271,6 +285,7 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
     let good = good_paths(facts, step, end);
     match &step.kind {
         StepKind::Wait(_) => Value::Null,
+        StepKind::Approval(_) => facts.decided.get(name.as_str()).map_or(Value::Null, |said| said.output.clone()),
         StepKind::Task(_) => json!(name.as_str()),
         StepKind::Pipeline(stages) => json!(format!("{name}:{}", stages[stages.len() - 1].name)),
         StepKind::Parallel(branches) => branches

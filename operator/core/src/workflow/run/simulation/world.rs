@@ -12,9 +12,10 @@ use super::super::{Action, Run, flaw};
 use crate::{
     id::{RunId, TaskPath},
     workflow::{
-        definition::{Definition, FailurePolicy, Gather, Late, Reduce, ScatterStep, Step, StepKind, Task, Wait},
+        approval::Decision,
+        definition::Definition,
         journal::{Entry, FailureReason, Outcome, RunEvent},
-        samples::{branch, definition, map, map_step, name, once, stage, step},
+        samples::name,
     },
 };
 
@@ -42,6 +43,9 @@ impl Random {
         self.below(100) < percent
     }
 }
+
+/// What is added to the number of a question to get one that nobody asks.
+const STALE: u32 = 100;
 
 /// One process that drives the run: a state that may lag behind the journal, and actions it has not carried out yet.
 pub(super) struct Owner {
@@ -79,7 +83,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(random: &mut Random) -> Self {
-        let definition = random_definition(random);
+        let definition = super::definitions::random_definition(random);
         let id: RunId = "w-1".parse().unwrap();
         let now = Timestamp::from_second(1_000_000).unwrap();
         let accepted = RunEvent::Accepted {
@@ -192,7 +196,8 @@ impl World {
             }
             85..88 => self.now = self.now.checked_add(Duration::from_millis(self.random.below(3000) as u64)).unwrap(),
             88..90 => self.owners[owner] = self.new_owner(),
-            90..97 => self.repeat_an_entry(),
+            90..94 => self.repeat_an_entry(),
+            94..97 => self.decide(owner),
             97..99 => self.withdraw_one(),
             _ if self.random.is(8) => {
                 self.write(Entry::Run(RunEvent::CancelRequested { cause: "somebody".to_owned() }));
@@ -256,6 +261,22 @@ impl World {
             self.owners[owner].outbox.push((action, expected));
             expected += usize::from(is_event);
         }
+    }
+
+    /// Somebody decides about what an owner knows to wait; now and then about a question that nobody asks. The owner writes it down
+    /// like anything else, so that another one may have written first.
+    fn decide(&mut self, owner: usize) {
+        let expected = Self::events(&self.journal[..self.owners[owner].seen]);
+        let asked: Vec<_> =
+            self.owners[owner].run.questions().map(|question| (question.step.clone(), question.attempt)).collect();
+        if asked.is_empty() {
+            return;
+        }
+        let (step, attempt) = asked[self.random.below(asked.len())].clone();
+        let attempt = if self.random.is(20) { attempt + STALE } else { attempt };
+        let decision = Decision { approved: self.random.is(70), by: "ada".to_owned(), at: self.now, reason: None };
+        let event = RunEvent::Decided { step, attempt, decision };
+        self.owners[owner].outbox.push((Action::Append(event), expected));
     }
 
     /// An action in the outbox reaches the bus, or is lost, or only its answer is. Events of a run are written one after
@@ -388,100 +409,4 @@ fn is_paused(journal: &[(Entry, Timestamp)]) -> bool {
         }
     }
     is_paused && !is_ending
-}
-
-fn random_definition(random: &mut Random) -> Definition {
-    let count = 1 + random.below(8);
-    let mut steps: Vec<Step> = Vec::new();
-    for index in 0..count {
-        let after: Vec<String> =
-            steps.iter().filter(|_| random.is(40)).map(|step| step.name.as_str().to_owned()).collect();
-        let mut made =
-            step(&format!("s{index}"), &after.iter().map(String::as_str).collect::<Vec<_>>(), random_kind(random));
-        made.when = match random.below(10) {
-            0 => Some("false".to_owned()),
-            1 => after.first().map(|before| format!("steps.{before}.phase == 'Succeeded'")),
-            _ => None,
-        };
-        made.timeout = random.is(10).then(|| Duration::from_secs(5));
-        steps.push(made);
-    }
-    let mut made = definition(steps);
-    made.on_failure = match random.below(3) {
-        0 => FailurePolicy::Stop,
-        1 => FailurePolicy::Continue,
-        _ => FailurePolicy::Compensate,
-    };
-    if made.on_failure == FailurePolicy::Compensate {
-        for step in &mut made.steps {
-            if matches!(step.kind, StepKind::Task(_)) && random.is(80) {
-                let mut task = once(json!({"undo": format!("${{steps.{}.phase}}", step.name)}));
-                task.retry.limit = u32::try_from(random.below(3)).unwrap();
-                step.compensate = Some(task);
-            }
-            // Half of the steps fail at their first failure, so that many runs are lost half way.
-            if let StepKind::Task(task) = &mut step.kind
-                && random.is(50)
-            {
-                task.retry.limit = 0;
-            }
-        }
-        if made.steps.iter().all(|step| step.compensate.is_none()) {
-            made.on_failure = FailurePolicy::Stop;
-        }
-    }
-    made
-}
-
-fn random_kind(random: &mut Random) -> StepKind {
-    let stages = |random: &mut Random| {
-        (0..=random.below(3))
-            .map(|index| {
-                let mut stage = stage(&format!("t{index}"), json!({"before": "${previous}"}));
-                stage.task.retry = random_task(random).retry;
-                stage
-            })
-            .collect()
-    };
-    match random.below(13) {
-        12 => StepKind::Wait(Wait::For(Duration::from_millis(random.below(3_000) as u64))),
-        0..4 => StepKind::Task(random_task(random)),
-        10..12 => random_scatter(random),
-        4..8 => {
-            let items: Vec<usize> = (0..random.below(9)).collect();
-            let reduce = if random.is(30) { Reduce::Task(once(json!("${results}"))) } else { Reduce::Collect };
-            let mut of_items = map(json!(items), reduce);
-            of_items.task = random_task(random);
-            of_items.max_parallel = 1 + u32::try_from(random.below(4)).unwrap();
-            of_items.min_success_percent = [100, 50, 0][random.below(3)];
-            map_step("unused", &[], of_items).kind
-        }
-        8 => StepKind::Pipeline(stages(random)),
-        _ => StepKind::Parallel(
-            (0..=random.below(3)).map(|index| branch(&format!("b{index}"), stages(random))).collect(),
-        ),
-    }
-}
-
-/// Two groups of targets agree with each other: those with even numbers, and those with odd ones.
-fn random_scatter(random: &mut Random) -> StepKind {
-    let to = 2 + random.below(4);
-    let number = |n: usize| u32::try_from(n).unwrap();
-    let at_least = number(1 + random.below(to));
-    let compare = Some("index % 2".to_owned());
-    let gather = match random.below(5) {
-        0 => Gather::First,
-        1 => Gather::Quorum { at_least, compare },
-        2 => Gather::Best { score: "index * 7 % 5".to_owned(), at_least, compare },
-        3 => Gather::Weighted { weight: "index + 1".to_owned(), at_least, compare },
-        _ => Gather::Consensus { at_least: number(2 + random.below(to.div_ceil(2))).min(number(to)), compare },
-    };
-    let late = if random.is(50) { Late::Withdraw } else { Late::Collect };
-    StepKind::Scatter(Box::new(ScatterStep { task: random_task(random), to: number(to), gather, late }))
-}
-
-fn random_task(random: &mut Random) -> Task {
-    let mut task = once(json!({"run": "${run.id}"}));
-    task.retry.limit = u32::try_from(random.below(3)).unwrap();
-    task
 }

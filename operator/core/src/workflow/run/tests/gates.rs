@@ -7,7 +7,7 @@ fn gated(on_failure: GateFailure) -> Definition {
     if on_failure != GateFailure::Retry {
         made.kind = StepKind::Task(task(json!(1)));
     }
-    made.gate = Some(Gate { expression: "output.score >= 80".to_owned(), message: None, on_failure });
+    made.gate = Some(Gate { expression: "output.score >= 80".to_owned(), message: None, on_failure, escalation: None });
     definition(vec![made, task_step("b", &["a"])])
 }
 
@@ -76,7 +76,12 @@ fn a_gate_retries_as_often_as_the_task_allows() {
 #[test]
 fn the_output_of_many_tasks_is_judged_as_one() {
     let mut of_items = map_step("a", &[], map(json!([1, 2]), Reduce::Sum));
-    of_items.gate = Some(Gate { expression: "output < 10".to_owned(), message: None, on_failure: GateFailure::Fail });
+    of_items.gate = Some(Gate {
+        expression: "output < 10".to_owned(),
+        message: None,
+        on_failure: GateFailure::Fail,
+        escalation: None,
+    });
     let mut driver = Driver::started(definition(vec![of_items]));
     driver.succeed("a:0/1", json!(4));
     driver.succeed("a:1/1", json!(7));
