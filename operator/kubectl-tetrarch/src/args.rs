@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod import;
+pub mod plan;
 pub mod policy;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -77,6 +78,8 @@ pub enum Command {
     Approve(Decide),
     /// Say no to a step that waits for a person: the step fails
     Reject(Decide),
+    /// Take a goal in words apart and print a Workflow for it
+    Plan(plan::Plan),
     /// Test, explain, compare and check policies; approve what they hold back
     Policy(policy::Policy),
     /// Convert workflows of Argo and of Serverless Workflow into Workflows, and tell what cannot be carried over

@@ -5,6 +5,7 @@ pub mod control;
 pub mod decide;
 pub mod follow;
 pub mod import;
+pub mod plan;
 pub mod policy;
 pub mod reference;
 pub mod show;

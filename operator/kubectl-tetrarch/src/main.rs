@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Command},
-    command::{ask, control, decide, follow, import as importing, policy, reference, show, version},
+    command::{ask, control, decide, follow, import as importing, plan, policy, reference, show, version},
     exit::Exit,
     failure::Error,
 };
@@ -22,6 +22,7 @@ mod import;
 mod inventory;
 mod manifest;
 mod pod;
+mod proposal;
 mod request;
 mod screen;
 mod view;
@@ -56,6 +57,9 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
     if let Command::Import(asked) = &args.command {
         return importing::import(asked, args.access.namespace.as_deref());
     }
+    if let Command::Plan(asked) = &args.command {
+        return plan::plan(&args.access, asked).await;
+    }
     let cluster = cluster::connect(&args.access).await?;
     match &args.command {
         Command::Tree(asked) => show::tree(&cluster, asked).await,
@@ -72,6 +76,7 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
         Command::Reject(asked) => decide::decide(&cluster, asked, false).await,
         Command::Reference => reference::print(),
         Command::Policy(asked) => policy::policy(&args.access, asked).await,
+        Command::Plan(asked) => plan::plan(&args.access, asked).await,
         Command::Version(asked) => version::version(&args.access, asked).await,
     }
 }

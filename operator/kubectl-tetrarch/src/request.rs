@@ -77,7 +77,8 @@ pub fn is_settled(workflow: &Workflow) -> bool {
     status.observed_generation >= workflow.metadata.generation && !pending
 }
 
-fn parameters(workflow: &Workflow, params: &[String]) -> Result<Map<String, Value>, String> {
+/// The values that `--param` gives, each as `name=value` or several as a JSON object.
+pub fn values(params: &[String]) -> Result<Map<String, Value>, String> {
     let mut values = Map::new();
     for param in params {
         if param.trim_start().starts_with('{') {
@@ -91,6 +92,11 @@ fn parameters(workflow: &Workflow, params: &[String]) -> Result<Map<String, Valu
             values.insert(name.to_owned(), value);
         }
     }
+    Ok(values)
+}
+
+fn parameters(workflow: &Workflow, params: &[String]) -> Result<Map<String, Value>, String> {
+    let values = values(params)?;
     let declared = &workflow.spec.parameters;
     let known = || declared.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(unknown) = values.keys().find(|name| !declared.iter().any(|parameter| parameter.name == **name)) {

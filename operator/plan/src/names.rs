@@ -42,6 +42,10 @@ pub const ANNOTATION_CANCEL: &str = "tetrarch.dev/cancel";
 pub const ANNOTATION_PAUSE: &str = "tetrarch.dev/pause";
 /// Annotation on a Workflow that asks to end a run at once, without undoing anything; its value is the run id.
 pub const ANNOTATION_TERMINATE: &str = "tetrarch.dev/terminate";
+/// Annotation on a Workflow that was planned from a goal: the pattern that was recommended. The past of each pattern is counted by it.
+pub const ANNOTATION_PLANNED_PATTERN: &str = "tetrarch.dev/planned-pattern";
+/// Annotation on a Workflow that was planned from a goal: how large the work is.
+pub const ANNOTATION_PLANNED_COMPLEXITY: &str = "tetrarch.dev/planned-complexity";
 /// Annotation by which an approver approves a generation of an object that is held; its value is that generation.
 pub const ANNOTATION_APPROVE: &str = "tetrarch.dev/approve";
 /// Annotation with the reason of the approval.

@@ -297,6 +297,15 @@ impl Stage {
         ensure!(uids.keys().any(|key| key.starts_with("Deployment/")), "{uids:?}");
         Ok(uids)
     }
+
+    /// Whether everything is still there that was there before. On a busy machine, more may have come meanwhile.
+    pub fn keeps(&self, before: &BTreeMap<String, String>) -> Result<()> {
+        let now = self.uids()?;
+        let lost: Vec<&String> =
+            before.iter().filter(|(key, uid)| now.get(*key) != Some(uid)).map(|(key, _)| key).collect();
+        ensure!(lost.is_empty(), "deleted, or made again: {lost:?}");
+        Ok(())
+    }
 }
 
 /// Deletes an object that no operator cleans up after.
