@@ -74,19 +74,14 @@ pub fn explanation(plan: &Decomposition) -> String {
 }
 
 fn told(plan: &Decomposition, step: &PlannedStep) -> String {
-    let mut told = format!("{} ({})", step.name, step.instruction);
-    match &step.over {
-        Some(Over::Input(name)) => told.push_str(&format!(", for each of {name}")),
-        Some(Over::Step(before)) => told.push_str(&format!(", for each result of {}", plan.steps[*before].name)),
-        None => {}
-    }
-    if let Some(votes) = step.votes {
-        told.push_str(&format!(", by {votes} agents that agree"));
-    }
-    if let Some(undone_by) = &step.undone_by {
-        told.push_str(&format!(", undone by {undone_by}"));
-    }
-    told
+    let over = match &step.over {
+        Some(Over::Input(name)) => format!(", for each of {name}"),
+        Some(Over::Step(before)) => format!(", for each result of {}", plan.steps[*before].name),
+        None => String::new(),
+    };
+    let votes = step.votes.map_or(String::new(), |votes| format!(", by {votes} agents that agree"));
+    let undone = step.undone_by.as_ref().map_or(String::new(), |by| format!(", undone by {by}"));
+    format!("{} ({}){over}{votes}{undone}", step.name, step.instruction)
 }
 
 /// A step of a graph.
@@ -113,32 +108,23 @@ fn graph_step(plan: &Decomposition, step: &PlannedStep, inputs: &BTreeMap<String
         input.insert("results".to_owned(), Value::Object(results));
     }
     let agent = json!({"capability": step.capability});
-    match &step.over {
-        Some(over) => {
-            let items = match over {
-                Over::Input(name) => json!(format!("${{params.{name}}}")),
-                Over::Step(before) => output_of(plan.steps[*before].name.as_str()),
-            };
-            input.insert("item".to_owned(), json!("${item}"));
-            made.insert("map".to_owned(), json!({"items": items, "task": {"agent": agent, "input": input}}));
+    if let Some(over) = &step.over {
+        let items = match over {
+            Over::Input(name) => json!(format!("${{params.{name}}}")),
+            Over::Step(before) => output_of(plan.steps[*before].name.as_str()),
+        };
+        input.insert("item".to_owned(), json!("${item}"));
+        made.insert("map".to_owned(), json!({"items": items, "task": {"agent": agent, "input": input}}));
+    } else if let Some(votes) = step.votes {
+        let gather = json!({"consensus": {"atLeast": votes / 2 + 1}});
+        let task = json!({"agent": agent, "input": input});
+        made.insert("scatter".to_owned(), json!({"to": votes, "task": task, "gather": gather}));
+    } else {
+        made.insert("task".to_owned(), json!({"agent": agent, "input": input}));
+        if let Some(undone_by) = step.undone_by.as_ref().filter(|_| plan.recommendation.pattern == Pattern::Saga) {
+            let undo = json!({"instruction": format!("Undo: {}", escaped(&step.instruction)), "run": "${run.id}"});
+            made.insert("compensate".to_owned(), json!({"agent": {"capability": undone_by}, "input": undo}));
         }
-        None => match step.votes {
-            Some(votes) => {
-                let gather = json!({"consensus": {"atLeast": votes / 2 + 1}});
-                let task = json!({"agent": agent, "input": input});
-                made.insert("scatter".to_owned(), json!({"to": votes, "task": task, "gather": gather}));
-            }
-            None => {
-                made.insert("task".to_owned(), json!({"agent": agent, "input": input}));
-                if let Some(undone_by) =
-                    step.undone_by.as_ref().filter(|_| plan.recommendation.pattern == Pattern::Saga)
-                {
-                    let undo =
-                        json!({"instruction": format!("Undo: {}", escaped(&step.instruction)), "run": "${run.id}"});
-                    made.insert("compensate".to_owned(), json!({"agent": {"capability": undone_by}, "input": undo}));
-                }
-            }
-        },
     }
     Value::Object(made)
 }

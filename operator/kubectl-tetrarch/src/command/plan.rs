@@ -52,8 +52,8 @@ pub async fn plan(access: &Access, args: &Plan) -> Result<Exit, Error> {
         Form::Text => explanation,
         Form::Json => serialized(&manifest, false)?,
         Form::Yaml => {
-            let comments: String = explanation.lines().map(|line| format!("# {line}\n")).collect();
-            format!("{comments}{}", serialized(&manifest, true)?)
+            let comments: Vec<String> = explanation.lines().map(|line| format!("# {line}")).collect();
+            format!("{}\n{}", comments.join("\n"), serialized(&manifest, true)?)
         }
     };
     Screen::stdout().print(&printed)?;
