@@ -280,8 +280,11 @@ impl Fold<'_> {
         match self.verdict(step, &output) {
             None => {}
             Some((GateFailure::Continue, verdict)) => message = Some(verdict),
-            Some((GateFailure::Escalate, verdict)) => return self.ask(step, Some((verdict, output))),
-            Some((GateFailure::Fail | GateFailure::Retry, verdict)) => {
+            // Nobody is asked about what is undone anyway.
+            Some((GateFailure::Escalate, verdict)) if self.state.compensation.is_none() => {
+                return self.ask(step, Some((verdict, output)));
+            }
+            Some((GateFailure::Fail | GateFailure::Retry | GateFailure::Escalate, verdict)) => {
                 // It was done all the same.
                 self.state.steps[step].is_doubtful = true;
                 return self.end_step(step, StepPhase::Failed, Some(verdict), output);

@@ -239,3 +239,18 @@ fn the_output_of_a_map_is_escalated_too() {
     driver.event(said("m", 1, true));
     assert_eq!(driver.new_dispatches(), "b/1");
 }
+
+/// It was undone twice, or named as still to be undone, because a person was asked while the run was being undone.
+#[test]
+fn nobody_is_asked_about_an_output_that_is_undone_anyway() {
+    let mut definition = judged();
+    definition.on_failure = FailurePolicy::Compensate;
+    definition.steps[0].compensate = Some(once(json!("${steps.draft.phase}")));
+    let mut driver = Driver::started(definition);
+    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned() });
+    assert_eq!(driver.run.phase(), RunPhase::Compensating);
+    driver.succeed("draft/1", json!(1));
+    assert_eq!((driver.run.questions().count(), driver.new_dispatches().as_str()), (0, "draft/1 draft:compensate/1"));
+    driver.succeed("draft:compensate/1", json!(1));
+    assert_eq!(driver.end(), (FinalPhase::Cancelled, "cancelled: somebody; undone: draft".to_owned()));
+}
