@@ -1,3 +1,5 @@
+//! The plans that goals in words become, and what is refused.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Every plan is a Workflow that is admitted.
+
 use rstest::rstest;
 use tetrarch_core::{
     decompose::{Goal, decompose},
