@@ -164,7 +164,7 @@ impl Situation<'_> {
                     outcome.denials.push(*by_hand());
                 }
                 if let Some(Granted::Again(said)) = again {
-                    let remedy = "nothing has to be done";
+                    let remedy = "leave it as it is";
                     let field = field(ANNOTATION_DECISIONS);
                     outcome.warnings.push(Finding::warned(Code::Approval, field, said, remedy));
                 }
@@ -196,7 +196,7 @@ impl Situation<'_> {
                     Code::Approval,
                     &request.field,
                     said,
-                    "a decision stands: cancel the run, or start another one",
+                    "leave it out, a decision stands; to undo it, cancel the run",
                 ))
             };
         }
@@ -245,7 +245,7 @@ impl Situation<'_> {
             ),
             None if waiting.is_empty() => (
                 format!("is about {:?}, but no step of this Workflow waits for a decision", request.id),
-                format!("see kubectl tetrarch get workflow {}", self.review.name),
+                format!("look at it with kubectl tetrarch get workflow {}", self.review.name),
             ),
             None => {
                 let ids: Vec<&str> = waiting.iter().take(5).map(|question| question.id.as_str()).collect();
