@@ -3,7 +3,9 @@
 mod approval;
 mod gate;
 mod scatter;
+mod schedule;
 mod status;
+mod sub_workflow;
 
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
@@ -13,7 +15,9 @@ pub use self::{
     approval::{Approval, TimeoutDecision},
     gate::{Gate, GateFailure},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
+    schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},
     status::{RunPhase, RunStatus, StepStatus, WaitingStatus, WorkflowStatus},
+    sub_workflow::SubWorkflow,
 };
 use crate::{
     policy::Policy,
@@ -54,6 +58,9 @@ pub struct WorkflowSpec {
     /// When a run starts: `OnApply` (one run for each generation) or `OnRequest` (only on request). Default `OnApply`.
     #[serde(default)]
     pub start: StartPolicy,
+    /// Times at which runs begin by themselves, with the default values of the parameters. Write `start: OnRequest` when they are to be the only ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// Values that expressions read as `params.<name>`; a requested run may give other ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -128,8 +135,8 @@ pub struct Parameter {
 /// One step of a Workflow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.wait), has(self.approval)].filter(k, k).size() == 1",
-     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter, wait or approval"},
+    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.wait), has(self.approval), has(self.workflow)].filter(k, k).size() == 1",
+     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter, wait, approval or workflow"},
     {"rule": "!has(self.approval) || !has(self.timeout)",
      "message": "an approval has a time of its own: write approval.timeout instead of timeout"},
     {"rule": "!has(self.compensate) || has(self.task)",
@@ -180,6 +187,9 @@ pub struct Step {
     /// A person's decision. The step's output holds `approved`, `by`, `at` and `reason`; a no fails the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// A run of another Workflow of the same Supervisor; its output is the step's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<SubWorkflow>,
 }
 
 /// How long a run waits.

@@ -68,6 +68,11 @@ pub fn check(printed: &str) -> Result<Account, Vec<Violation>> {
                 }
             }
             ["run", ..] if body["type"] == "finished" => finished += 1,
+            // A step that stands for a run of another Workflow.
+            ["run", ..] if body["type"] == "childStarted" => {
+                let step = body["step"].as_str().unwrap_or_default();
+                *dispatched.entry(format!("{step}/{}", body["attempt"].as_u64().unwrap_or_default())).or_default() += 1;
+            }
             ["run", ..] if body["type"] == "withdrawn" => withdrawn.push(format!(
                 "{}/{}",
                 body["path"].as_str().unwrap_or_default(),

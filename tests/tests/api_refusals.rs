@@ -36,7 +36,11 @@ fn cases(department: &Department) -> Vec<Case> {
         case(
             "two kinds in one step",
             step(json!({"name": "a", "task": task, "pipeline": {"stages": [{"name": "s", "task": task}]}})),
-            &["spec.steps[0]", "exactly one kind", "task, map, parallel, pipeline, scatter, wait or approval"],
+            &[
+                "spec.steps[0]",
+                "exactly one kind",
+                "task, map, parallel, pipeline, scatter, wait, approval or workflow",
+            ],
         ),
         case(
             "a scatter that gathers in two ways",
@@ -94,6 +98,48 @@ fn cases(department: &Department) -> Vec<Case> {
             "a gate that asks and never escalates",
             step(json!({"name": "a", "task": task, "gate": {"expression": "true", "escalation": {}}})),
             &["spec.steps[0].gate", "write escalation (who is asked) together with onFailure: Escalate"],
+        ),
+        case(
+            "a run of a Workflow without a name",
+            step(json!({"name": "a", "workflow": {"parameters": {"x": 1}}})),
+            &["spec.steps[0].workflow.name", "Required value"],
+        ),
+        case(
+            "a run of a Workflow with a bad name",
+            step(json!({"name": "a", "workflow": {"name": "Other Workflow"}})),
+            &["spec.steps[0].workflow.name"],
+        ),
+        case(
+            "a run of a Workflow that is undone by a task",
+            step(json!({"name": "a", "workflow": {"name": "other"}, "compensate": task})),
+            &["spec.steps[0]", "compensate undoes a step of kind task"],
+        ),
+        case(
+            "a schedule of three fields",
+            department.workflow(
+                "refused",
+                &json!([scripted("a", &json!({}))]),
+                &json!({"schedule": {"cron": "0 6 *"}}),
+            ),
+            &["spec.schedule.cron", "write minute, hour, day of month, month and day of week"],
+        ),
+        case(
+            "a schedule without times",
+            department.workflow(
+                "refused",
+                &json!([scripted("a", &json!({}))]),
+                &json!({"schedule": {"timeZone": "Europe/Berlin"}}),
+            ),
+            &["spec.schedule.cron", "Required value"],
+        ),
+        case(
+            "an unknown concurrency of a schedule",
+            department.workflow(
+                "refused",
+                &json!([scripted("a", &json!({}))]),
+                &json!({"schedule": {"cron": "@daily", "concurrency": "Queue"}}),
+            ),
+            &["spec.schedule.concurrency", "Allow", "Replace"],
         ),
         case("no kind at all", step(json!({"name": "a"})), &["spec.steps[0]", "exactly one kind"]),
         case(

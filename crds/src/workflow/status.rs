@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::approval::TimeoutDecision;
+use super::{ScheduleStatus, approval::TimeoutDecision};
 use crate::shared::{AnyJson, Approved, Compliance, Conditions, EffectiveValue, Subject, conditions_schema};
 
 /// What the controller last saw of a Workflow and its latest run.
@@ -24,6 +24,9 @@ pub struct WorkflowStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub waiting: Vec<WaitingStatus>,
+    /// What is known of the schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleStatus>,
     /// Whether this object complies with the policies, in numbers.
     #[serde(default)]
     pub compliance: Compliance,
@@ -129,7 +132,7 @@ pub enum RunPhase {
 pub struct StepStatus {
     /// Name of the step.
     pub name: String,
-    /// Kind of the step: task, map, parallel, pipeline, scatter, wait or approval.
+    /// Kind of the step: task, map, parallel, pipeline, scatter, wait, approval or workflow.
     pub kind: String,
     /// Where the step stands.
     pub phase: RunPhase,
@@ -148,6 +151,9 @@ pub struct StepStatus {
     /// Attempts beyond the first of each task.
     #[serde(default)]
     pub retries: i64,
+    /// The run of another Workflow that the step stands for, once it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// When the step started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,

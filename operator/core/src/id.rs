@@ -5,6 +5,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Why a text is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +110,23 @@ id!(
     /// such as `classify:17`, `checks:branch-a:stage-1` or `classify:reduce`.
     TaskPath, 200, "-:"
 );
+
+impl Name {
+    /// Stands where a pool would, for tasks that are runs. No object has a name that begins with a dash.
+    pub fn of_runs() -> Self {
+        Self("-run".to_owned())
+    }
+}
+
+impl RunId {
+    /// The run of `workflow` that an attempt of a step of another run begins: `<workflow>-c<hash>`. It follows from its parent, so
+    /// beginning it twice is one run.
+    pub fn of_child(workflow: &Name, parent: &Self, step: &Name, attempt: u32) -> Self {
+        let digest = Sha256::digest(format!("{parent}/{step}/{attempt}"));
+        let hash = digest.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+        Self(format!("{workflow}-c{hash:016x}"))
+    }
+}
 
 impl TaskPath {
     /// The only task of a task step.
@@ -223,6 +241,21 @@ mod tests {
         if let Some(id) = read {
             assert_eq!(id.to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_run_of_a_step_has_an_id_that_follows_from_the_step() {
+        let (workflow, step): (Name, Name) = ("x".repeat(63).parse().unwrap(), "review".parse().unwrap());
+        let parent: RunId = "audit-1".parse().unwrap();
+        let child = RunId::of_child(&workflow, &parent, &step, 1);
+        assert_eq!(child.as_str().parse::<RunId>().as_ref(), Ok(&child));
+        assert_eq!(child, RunId::of_child(&workflow, &parent, &step, 1));
+        let others = [
+            RunId::of_child(&workflow, &parent, &step, 2),
+            RunId::of_child(&workflow, &"audit-2".parse().unwrap(), &step, 1),
+            RunId::of_child(&workflow, &parent, &"sign".parse().unwrap(), 1),
+        ];
+        assert!(!others.contains(&child));
     }
 
     #[test]

@@ -12,5 +12,6 @@ pub mod id;
 pub mod policy;
 pub mod priority;
 pub mod routing;
+pub mod schedule;
 pub mod unit;
 pub mod workflow;

@@ -5,6 +5,7 @@
 //! same run, or a replay after a crash, can at worst try a write that the server refuses.
 
 pub mod approval;
+pub mod child;
 pub mod definition;
 pub mod gather;
 pub mod graph;

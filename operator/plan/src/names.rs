@@ -231,6 +231,11 @@ pub fn generation_run(workflow: &str, uid: &str, generation: i64) -> String {
     format!("{workflow}-{}-g{generation}", uid5(uid))
 }
 
+/// Beginning of the ids of all runs of a Workflow object: `<workflow>-<uid5>`.
+pub fn run_prefix(workflow: &str, uid: &str) -> String {
+    format!("{workflow}-{}", uid5(uid))
+}
+
 /// Id of a requested run: `<workflow>-<uid5>-<request>`.
 pub fn requested_run(workflow: &str, uid: &str, request: &str) -> String {
     format!("{workflow}-{}-{request}", uid5(uid))

@@ -33,6 +33,10 @@ pub enum Reason {
     UnknownCapability,
     /// A step asks for a pool that does not exist.
     UnknownPool,
+    /// A step asks for a Workflow that its Supervisor does not have.
+    UnknownWorkflow,
+    /// Workflows begin runs of each other in a cycle.
+    WorkflowCycle,
     /// A request in an annotation cannot be read.
     InvalidRequest,
     /// A policy asks for an approval of this generation, and nobody has given it yet.

@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tetrarch_core::{
     id::{Name, RunId},
     priority::ClassLimits,
+    schedule::Concurrency,
     workflow::{
         approval::Decision,
-        definition::{Definition, millis_option},
+        definition::{Definition, millis, millis_option},
     },
 };
 
@@ -79,9 +81,31 @@ pub struct WorkflowSnapshot {
     /// Upper bounds by policy. They hold for what starts from now on, runs that were accepted before included.
     #[serde(default)]
     pub limits: WorkflowLimits,
+    /// When runs begin by themselves; none while there is no schedule, or it is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleSnapshot>,
     /// Whether the Workflow object is being deleted: running runs are cancelled, finished ones purged.
     #[serde(default)]
     pub deleted: bool,
+}
+
+/// When runs begin by themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduleSnapshot {
+    /// The five fields of cron.
+    pub cron: String,
+    /// Time zone that they are read in.
+    pub time_zone: String,
+    /// What happens when the run before has not ended.
+    pub concurrency: Concurrency,
+    /// How much later than at its time a run may begin.
+    #[serde(with = "millis")]
+    pub starting_deadline: Duration,
+    /// Times up to this one begin no run.
+    pub since: Timestamp,
+    /// Beginning of the ids of the runs, unique for the Workflow object; see [`tetrarch_core::schedule::run_of`].
+    pub prefix: String,
 }
 
 /// Upper bounds on the times that a definition sets.

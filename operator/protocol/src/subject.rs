@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `task.<supervisor>.<pool>.<class>.<run>.<path>.<attempt>` | a dispatch | the subject is empty |
 //! | `try.<supervisor>.<pool>.<run>.<path>.<attempt>` | an agent is about to be called, for tasks that are not idempotent | the subject is empty |
-//! | `res.<supervisor>.<pool>.<run>.<path>.<attempt>` | a result | the subject is empty |
+//! | `res.<supervisor>.<pool>.<run>.<path>.<attempt>` | a result; of a step that stands for a run with `-run` as the pool | the subject is empty |
 //! | `run.<supervisor>.<run>` | a run event | last sequence of the subject |
 //! | `dead.<supervisor>.<pool>.<run>.<path>.<attempt>` | a dead letter | the subject is empty |
 //! | `load.<supervisor>.<pool>.<agent>` | heartbeat of an agent, core NATS, not stored | |
@@ -138,6 +138,11 @@ impl std::str::FromStr for Subject {
             _ => Err(shape()),
         }
     }
+}
+
+/// Where the result of a step is written that stands for a run: it has no pool, and no pool has a name that begins with a dash.
+pub fn result_of_run(supervisor: &Name, task: TaskId) -> Subject {
+    Subject::Result { supervisor: supervisor.clone(), pool: Name::of_runs(), task }
 }
 
 /// Filter for the tasks of one pool and class.

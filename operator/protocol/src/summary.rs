@@ -31,6 +31,12 @@ pub struct RunSummary {
     pub version: u16,
     /// The run.
     pub run: RunId,
+    /// Runs that are wanted and were accepted, this one or earlier ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<RunId>,
+    /// The last time of the Workflow's schedule whose run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Timestamp>,
     /// Where it stands.
     pub phase: Phase,
     /// Why, in a sentence.
@@ -119,7 +125,7 @@ impl Phase {
 pub struct StepSummary {
     /// Name of the step.
     pub name: Name,
-    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `wait` or `approval`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `wait`, `approval` or `workflow`.
     pub kind: String,
     /// Where it stands.
     pub phase: Phase,
@@ -134,6 +140,9 @@ pub struct StepSummary {
     pub failed: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// The run of another Workflow that it stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// When it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,

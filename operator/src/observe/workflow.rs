@@ -23,6 +23,7 @@ pub fn workflow(context: &Context, object: &Workflow) -> Observed {
         supervisors: world.supervisors_in(&namespace),
         supervisor_elsewhere: world.supervisor_elsewhere(reference, &namespace),
         pools: world.pools_in(&namespace),
+        workflows: world.workflows_in(&namespace),
         summary: key.and_then(|key| report(context, domain.as_deref(), &key)),
         index: world.hierarchy.latest(),
         domain,

@@ -185,6 +185,11 @@ impl World {
         let (namespace, name) = key(object);
         let mut woken = BTreeSet::new();
         if is_object {
+            // Those that begin runs of it look whether it is there, and what it begins in turn.
+            let begins = |other: &Workflow| other.spec.steps.iter().any(|step| step.workflow.is_some());
+            let others = self.workflows_in(&namespace);
+            let callers = others.iter().filter(|other| begins(other));
+            woken.extend(callers.map(|caller| Target::Workflow(namespace.clone(), caller.name_any())));
             woken.insert(Target::Workflow(namespace.clone(), name));
         }
         if old.is_none() || new.is_none() || is_counted {

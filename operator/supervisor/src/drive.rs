@@ -5,6 +5,7 @@
 
 mod act;
 mod admit;
+mod children;
 mod control;
 mod decisions;
 mod fold;
@@ -12,6 +13,7 @@ mod queues;
 mod retain;
 mod runs;
 mod summarize;
+mod triggers;
 mod turns;
 
 use std::{
@@ -34,7 +36,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{queues::Queues, runs::Runs, turns::Turns};
+use self::{children::Children, queues::Queues, runs::Runs, triggers::Triggers, turns::Turns};
 use crate::{
     config, consumers,
     http::Progress,
@@ -122,6 +124,8 @@ pub struct Driver {
     config: Config,
     runs: Runs,
     wanted: BTreeMap<RunId, Wanted>,
+    children: Children,
+    triggers: Triggers,
     queues: Queues,
     /// The lines of runs that wait for a place.
     lines: BTreeMap<Class, Line>,
@@ -150,6 +154,8 @@ impl Driver {
             config: Config::default(),
             runs: Runs::default(),
             wanted: BTreeMap::new(),
+            children: Children::default(),
+            triggers: Triggers::default(),
             queues: Queues::default(),
             lines: BTreeMap::new(),
             turns: Turns::default(),
@@ -211,20 +217,26 @@ impl Driver {
         }
         let now = Timestamp::now();
         self.wake(now);
+        self.observe_schedules(now);
         if std::mem::take(&mut self.changed.consumers) {
             self.want_consumers();
         }
         for run in std::mem::take(&mut self.changed.runs) {
             self.act(&run, now);
+            self.tend_family(&run, now);
         }
         if std::mem::take(&mut self.changed.wants) {
             self.accept_wanted(now);
             self.cancel_unwanted();
             self.take_decisions();
+            for run in self.children.refused() {
+                self.tend_family(&run, now);
+            }
         }
         self.control_runs();
         if std::mem::take(&mut self.changed.places) {
             self.start_waiting(now);
+            self.start_children(now);
         }
         self.take_turns(now);
         if std::mem::take(&mut self.changed.finished) {
@@ -260,7 +272,7 @@ impl Driver {
     fn next_wake(&self) -> Duration {
         let due = self.wakes.first().map(|(at, _)| *at);
         let wanted = self.wanted.values().filter_map(|wanted| wanted.retry_at).min();
-        let Some(at) = due.into_iter().chain(wanted).min() else { return IDLE };
+        let Some(at) = due.into_iter().chain(wanted).chain(self.triggers.next()).min() else { return IDLE };
         Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default().min(IDLE)
     }
 
@@ -288,6 +300,7 @@ impl Driver {
     }
 
     fn observe_config(&mut self, event: config::Event) {
+        self.triggers.read_again();
         match event {
             config::Event::Restarted => self.config.told = Some(BTreeSet::new()),
             config::Event::Supervisor(snapshot) => {

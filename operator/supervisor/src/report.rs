@@ -46,6 +46,8 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
     RunSummary {
         version: VERSION,
         run: run.id().clone(),
+        accepted: Vec::new(),
+        scheduled: None,
         phase: match run.phase() {
             RunPhase::Pending => Phase::Pending,
             RunPhase::Running => Phase::Running,
@@ -84,6 +86,7 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
                 succeeded: step.succeeded,
                 failed: step.failed,
                 retries: step.retries,
+                run: step.run,
                 started_at: step.started_at,
                 finished_at: step.ended_at,
             })
@@ -98,6 +101,8 @@ pub fn build_refusal(run: &RunId, message: &str) -> RunSummary {
     RunSummary {
         version: VERSION,
         run: run.clone(),
+        accepted: Vec::new(),
+        scheduled: None,
         phase: Phase::Pending,
         message: Some(bound(message)),
         ended: 0,

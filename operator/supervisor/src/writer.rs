@@ -11,9 +11,14 @@ use tetrarch_bus::{
 use tetrarch_core::{
     id::{Name, RunId, TaskId},
     priority::Class,
-    workflow::journal::RunEvent,
+    workflow::journal::{Outcome, RunEvent},
 };
-use tetrarch_protocol::{VERSION, journal::RunEnvelope, subject::Subject, task::TaskEnvelope};
+use tetrarch_protocol::{
+    VERSION,
+    journal::RunEnvelope,
+    subject::{self, Subject},
+    task::{ResultEnvelope, ResultOutcome, TaskEnvelope},
+};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Groups of writes that are under way at once.
@@ -33,6 +38,8 @@ pub enum Request {
     },
     /// A task for a pool.
     Dispatch(Box<Dispatch>),
+    /// The end of a run, for the step that stands for it.
+    ChildEnded(Box<ChildEnd>),
 }
 
 /// A task for a pool.
@@ -56,6 +63,21 @@ pub struct Dispatch {
     pub idempotent: bool,
 }
 
+/// The end of a run, for the step that stands for it.
+#[derive(Debug)]
+pub struct ChildEnd {
+    /// The attempt of the step.
+    pub task: TaskId,
+    /// The run that ended.
+    pub run: RunId,
+    /// How.
+    pub outcome: Outcome,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
@@ -63,6 +85,8 @@ pub enum Key {
     Append(RunId),
     /// A task.
     Dispatch(TaskId),
+    /// The end of a run, for the step that stands for it.
+    ChildEnded(TaskId),
 }
 
 /// How a write ended.
@@ -119,6 +143,7 @@ async fn write_group(bus: &Bus, supervisor: &Name, group: Vec<Request>, done: &m
         let key = match &request {
             Request::Append { run, .. } => Key::Append(run.clone()),
             Request::Dispatch(dispatch) => Key::Dispatch(dispatch.task.clone()),
+            Request::ChildEnded(end) => Key::ChildEnded(end.task.clone()),
         };
         match encode(bus, supervisor, request).await {
             Ok(message) => {
@@ -165,6 +190,21 @@ async fn encode(bus: &Bus, supervisor: &Name, request: Request) -> Result<Messag
                 traceparent: None,
             };
             let subject = Subject::Task { supervisor: supervisor.clone(), pool, class, task }.to_string();
+            Ok(Message::new(subject, serde_json::to_vec(&envelope).map_err(failed)?))
+        }
+        Request::ChildEnded(end) => {
+            let ChildEnd { task, run, outcome, started_at, finished_at } = *end;
+            let name = format!("{}/{}/{}/out", task.run, task.path, task.attempt);
+            let outcome = match outcome {
+                Outcome::Succeeded { output } => {
+                    ResultOutcome::Succeeded { output: bus.store_payload(&name, output).await? }
+                }
+                Outcome::Failed { reason, message } => ResultOutcome::Failed { reason, message },
+                Outcome::Unknown { message } => ResultOutcome::Unknown { message },
+            };
+            let agent = run.to_string();
+            let envelope = ResultEnvelope { version: VERSION, agent, deliveries: 1, started_at, finished_at, outcome };
+            let subject = subject::result_of_run(supervisor, task).to_string();
             Ok(Message::new(subject, serde_json::to_vec(&envelope).map_err(failed)?))
         }
     }

@@ -103,6 +103,7 @@ impl Engine {
             control: tetrarch_protocol::control::Control::default(),
             decisions: Vec::new(),
             limits: snapshot::WorkflowLimits::default(),
+            schedule: None,
             deleted: false,
         };
         let begin = Instant::now();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::approval::Approval;
+use super::{approval::Approval, child::SubWorkflow};
 use crate::{fairness, id::Name, priority::Class};
 
 /// A validated workflow definition.
@@ -105,6 +105,8 @@ pub enum StepKind {
     Wait(Wait),
     /// A question to people; the output is their decision.
     Approval(Approval),
+    /// A run of another workflow.
+    Workflow(Box<SubWorkflow>),
 }
 
 /// How long a run waits.

@@ -1,6 +1,7 @@
 //! What makes a definition valid: names, order, expressions and limits. All violations at once, each with its remedy.
 
 mod check;
+mod child;
 mod cycle;
 mod question;
 

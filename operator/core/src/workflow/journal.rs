@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    id::{Name, TaskPath},
-    workflow::{approval::Decision, definition::Definition},
+    id::{Name, RunId, TaskPath},
+    workflow::{approval::Decision, child::Parent, definition::Definition},
 };
 
 /// One entry of a run's journal, as folded.
@@ -51,6 +51,9 @@ pub enum RunEvent {
         parameters: BTreeMap<String, Value>,
         /// Who or what asked for it, such as `generation 3` or a request id.
         cause: String,
+        /// The step of another run that this one works for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Box<Parent>>,
     },
     /// The run got its place and its clock runs.
     Started {
@@ -93,6 +96,16 @@ pub enum RunEvent {
         attempt: u32,
         /// Whether that counts as a yes.
         approved: bool,
+    },
+    /// A step begins a run of another workflow. That run is accepted once, whoever tries, because its id follows from this entry;
+    /// its end comes back as the result of the attempt.
+    ChildStarted {
+        /// The step.
+        step: Name,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// The run.
+        run: RunId,
     },
     /// Somebody asked to cancel the run.
     CancelRequested {
@@ -203,11 +216,15 @@ pub enum FailureReason {
     Unreachable,
     /// The task kept killing agents and went to the dead letters. Never retried.
     DeadLettered,
+    /// The run of another workflow that the step stands for ended badly.
+    RunFailed,
+    /// Somebody cancelled that run. Never retried.
+    RunCancelled,
 }
 
 impl FailureReason {
     /// Whether another attempt may end differently.
     pub const fn is_retryable(self) -> bool {
-        !matches!(self, Self::Rejected | Self::DeadLettered)
+        !matches!(self, Self::Rejected | Self::DeadLettered | Self::RunCancelled)
     }
 }

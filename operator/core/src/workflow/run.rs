@@ -15,6 +15,7 @@
 
 mod apply;
 mod approval;
+mod child;
 mod compensation;
 mod control;
 mod due;
@@ -45,6 +46,7 @@ use super::{
 use crate::id::{Name, RunId, TaskPath};
 
 pub use approval::Question;
+pub use child::Child;
 pub use summary::StepView;
 
 /// Most items of one map step.
@@ -220,10 +222,10 @@ impl Run {
     /// The run that a journal tells of; none when it does not begin with `Accepted`.
     pub fn replay(id: RunId, journal: impl IntoIterator<Item = (Entry, Timestamp)>) -> Option<Self> {
         let mut journal = journal.into_iter();
-        let (Entry::Run(RunEvent::Accepted { definition, parameters, cause }), at) = journal.next()? else {
+        let (Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent }), at) = journal.next()? else {
             return None;
         };
-        let mut run = Self::accept(id, *definition, &parameters, cause, at);
+        let mut run = Self::accept(id, *definition, &parameters, cause, at).under(parent.map(|parent| *parent));
         for (entry, at) in journal {
             run.apply(&entry, at);
         }

@@ -180,10 +180,21 @@ async fn one_workflow(cluster: &Cluster, args: &Get, name: &str) -> Result<Exit,
             formatted(&run, format)?
         }
         Some(format @ (Format::Json | Format::Yaml)) => formatted(&workflow, format)?,
-        _ => run::render(&workflow, args.format == Some(Format::Wide), Timestamp::now(), screen.style()),
+        _ => {
+            let others = begun_by(cluster, &workflow).await?;
+            run::render_among(&workflow, &others, args.format == Some(Format::Wide), Timestamp::now(), screen.style())
+        }
     };
     screen.print(&text)?;
     Ok(Exit::Success)
+}
+
+/// The Workflows that may hold the runs that this one's run began.
+async fn begun_by(cluster: &Cluster, workflow: &Workflow) -> Result<Vec<Workflow>, Error> {
+    match request::latest(workflow) {
+        Some(run) if run.steps.iter().any(|step| step.run.is_some()) => cluster.list_in(Scope::Namespace).await,
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn latest(workflow: &Workflow) -> Result<&tetrarch_crds::workflow::RunStatus, Error> {

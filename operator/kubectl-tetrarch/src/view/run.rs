@@ -9,19 +9,27 @@ use tetrarch_crds::{
     workflow::{RunPhase, RunStatus, Step, StepStatus},
 };
 
-use crate::view::{
-    hierarchy,
-    style::{Style, Tone, phase_mark},
-    table::Cell,
-    time,
-    tree::{self, Node},
+use crate::{
+    request::latest,
+    view::{
+        hierarchy,
+        style::{Style, Tone, phase_mark},
+        table::Cell,
+        time,
+        tree::{self, Node},
+    },
 };
 
 /// Renders a Workflow with its latest run.
 pub fn render(workflow: &Workflow, wide: bool, now: Timestamp, style: Style) -> String {
+    render_among(workflow, &[], wide, now, style)
+}
+
+/// Renders a Workflow with its latest run, and the runs that it began as far as they are the latest ones of `others`.
+pub fn render_among(workflow: &Workflow, others: &[Workflow], wide: bool, now: Timestamp, style: Style) -> String {
     let mut text = header(workflow, now, style);
     text.push('\n');
-    text.push_str(&steps(workflow, wide, now, style));
+    text.push_str(&steps(workflow, others, wide, now, style));
     text
 }
 
@@ -39,6 +47,15 @@ fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
     line("Priority", &format!("{:?}", workflow.spec.priority).to_lowercase());
     if let Some(message) = hierarchy::message(&status.conditions) {
         line("Condition", &message);
+    }
+    if let Some(schedule) = &workflow.spec.schedule {
+        let next = status.schedule.as_ref().and_then(|known| known.next_time.as_ref());
+        let next = match next {
+            _ if schedule.suspend => "suspended".to_owned(),
+            Some(next) => format!("next {}", time::moment(next)),
+            None => "not read yet".to_owned(),
+        };
+        line("Schedule", &format!("{} {}, {next}", schedule.cron, schedule.time_zone));
     }
     for question in &status.waiting {
         line("Waits for", &format!("{}, until {}: {}", question.whom, time::moment(&question.until), question.message));
@@ -75,24 +92,44 @@ fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
 }
 
 /// The tree of the steps. Steps that the run does not know yet are drawn from the definition.
-fn steps(workflow: &Workflow, wide: bool, now: Timestamp, style: Style) -> String {
-    let run = workflow.status.as_ref().and_then(|status| status.run.as_ref());
+fn steps(workflow: &Workflow, others: &[Workflow], wide: bool, now: Timestamp, style: Style) -> String {
+    let run = latest(workflow);
     let mut headings = vec!["STEP", "KIND", "TASKS", "RETRIES", "DURATION"];
     if wide {
         headings.extend(["AFTER", "STARTED", "FINISHED"]);
     }
     headings.push("MESSAGE");
-    let children = workflow.spec.steps.iter().map(|step| {
-        let known = run.and_then(|run| run.steps.iter().find(|found| found.name == step.name));
-        node(step, &known.cloned().unwrap_or_else(|| pending(step)), wide, now)
-    });
     let root = Node {
         mark: Some(phase_mark(run.map_or(RunPhase::Pending, |run| run.phase))),
         title: Cell::toned(Tone::Strong, workflow.name_any()),
         cells: Vec::new(),
-        children: children.collect(),
+        children: nodes(workflow, others, wide, now),
     };
     tree::render(&headings, &[root], style)
+}
+
+fn nodes(workflow: &Workflow, others: &[Workflow], wide: bool, now: Timestamp) -> Vec<Node> {
+    let run = latest(workflow);
+    let of_step = |step: &Step| {
+        let known = run.and_then(|run| run.steps.iter().find(|found| found.name == step.name));
+        let status = known.cloned().unwrap_or_else(|| pending(step));
+        let begun = status.run.as_ref().map(|id| begun(id, &status, others, wide, now));
+        Node { children: begun.into_iter().collect(), ..node(step, &status, wide, now) }
+    };
+    workflow.spec.steps.iter().map(of_step).collect()
+}
+
+/// The run that a step began. Its own Workflow knows its steps while it is the latest one there.
+fn begun(id: &str, status: &StepStatus, others: &[Workflow], wide: bool, now: Timestamp) -> Node {
+    let is_it = |other: &&Workflow| latest(other).is_some_and(|run| run.id == id);
+    let found = others.iter().find(is_it);
+    let phase = found.and_then(latest).map_or(status.phase, |run| run.phase);
+    Node {
+        mark: Some(phase_mark(phase)),
+        title: Cell::from(id.to_owned()),
+        cells: Vec::new(),
+        children: found.map(|other| nodes(other, others, wide, now)).unwrap_or_default(),
+    }
 }
 
 fn pending(step: &Step) -> StepStatus {
@@ -112,6 +149,8 @@ fn kind(step: &Step) -> &'static str {
         "wait"
     } else if step.approval.is_some() {
         "approval"
+    } else if step.workflow.is_some() {
+        "workflow"
     } else {
         "task"
     }

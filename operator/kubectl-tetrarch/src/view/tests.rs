@@ -103,6 +103,24 @@ fn colours_do_not_move_columns() {
 }
 
 #[test]
+fn a_run_that_a_step_began_stands_below_it_with_its_own_steps() {
+    let inner = audit();
+    let id = inner.status.as_ref().unwrap().run.as_ref().unwrap().id.clone();
+    let outer: Workflow = serde_json::from_value(serde_json::json!({
+        "apiVersion": "tetrarch.dev/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": "quarterly", "namespace": "compliance"},
+        "spec": {"steps": [{"name": "audit", "workflow": {"name": inner.metadata.name}}]},
+        "status": {"run": {"id": "quarterly-0a1b2-g1", "phase": "Running", "progress": "0/1", "steps": [
+            {"name": "audit", "kind": "workflow", "phase": "Running", "tasks": 1, "run": id},
+        ]}},
+    }))
+    .unwrap();
+    insta::assert_snapshot!("run_begun", run::render_among(&outer, &[inner], false, now(), style(100)));
+    assert!(run::render(&outer, false, now(), style(100)).contains(&id), "also when its steps are not known");
+}
+
+#[test]
 fn lists() {
     let layout = |wide| Layout { namespaces: true, wide, now: now(), style: style(160) };
     let pools = list::render(&fleet().pools, layout(true));

@@ -117,7 +117,7 @@ fn tasks(kind: &StepKind) -> Vec<&Task> {
             branches.iter().flat_map(|branch| &branch.stages).map(|stage| &stage.task).collect()
         }
         StepKind::Scatter(scatter) => vec![&scatter.task],
-        StepKind::Wait(_) | StepKind::Approval(_) => Vec::new(),
+        StepKind::Wait(_) | StepKind::Approval(_) | StepKind::Workflow(_) => Vec::new(),
         StepKind::Pipeline(stages) => stages.iter().map(|stage| &stage.task).collect(),
     }
 }
@@ -129,6 +129,7 @@ const fn place(kind: &StepKind) -> &'static str {
         StepKind::Scatter(_) => "scatter.task",
         StepKind::Wait(_) => "wait",
         StepKind::Approval(_) => "approval",
+        StepKind::Workflow(_) => "workflow",
         StepKind::Parallel(_) => "parallel",
         StepKind::Pipeline(_) => "pipeline",
     }

@@ -1,10 +1,12 @@
 //! A Workflow as the engine's definition: fields are read here, and what holds between them is checked by the engine.
 
 mod approval;
+mod schedule;
 mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use schedule::Scheduled;
 pub use steps::{TASK_TIMEOUT, tasks};
 
 use std::collections::BTreeMap;
@@ -34,6 +36,7 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
     let name = object_name(object, &mut violations);
     let timeout = optional_duration("spec.timeout", spec.timeout.as_ref(), &mut violations);
     let parameters = parameters(&spec.parameters, spec.start, &mut violations);
+    schedule::schedule(spec, &mut violations);
     let keep_runs = at_least("spec.keepRuns", spec.keep_runs, 1, &mut violations);
     let weight = at_least("spec.weight", spec.weight, 1, &mut violations);
     let max_concurrent_runs =
@@ -65,6 +68,11 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
         violations.add(found.field, format!("{}: {}", found.message, found.remedy));
     }
     violations.finish(Some(definition))
+}
+
+/// The schedule of a Workflow whose definition was read.
+pub fn schedule(object: &Workflow) -> Option<Scheduled> {
+    schedule::schedule(&object.spec, &mut Violations::default())
 }
 
 fn parameters(

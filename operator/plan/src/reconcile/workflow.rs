@@ -1,7 +1,9 @@
 //! What to do about a Workflow: hand its definition and the wanted runs to its Supervisor.
 
+mod calls;
 mod control;
 mod requests;
+mod schedule;
 pub mod waiting;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -17,7 +19,10 @@ use tetrarch_protocol::{
     summary::{self, RunSummary},
 };
 
-pub use self::requests::wanted_runs;
+pub use self::{
+    requests::wanted_runs,
+    schedule::{next as next_time, since as scheduled_since},
+};
 use crate::{
     admit::Index,
     effect::{Effect, Plan},
@@ -42,6 +47,8 @@ pub struct Observed {
     pub supervisor_elsewhere: Vec<String>,
     /// All AgentPools in the namespace.
     pub pools: Vec<Arc<AgentPool>>,
+    /// All Workflows in the namespace.
+    pub workflows: Vec<Arc<Workflow>>,
     /// Summary of the latest run, from the REPORT bucket.
     pub summary: Option<RunSummary>,
     /// The policies above it.
@@ -92,8 +99,9 @@ fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
         });
     }
     let key = config::workflow_key(&supervisor, &definition.workflow);
-    let unknown =
+    let mut unknown =
         if is_over(object, observed) { Vec::new() } else { unknown_selectors(object, &supervisor, &observed.pools) };
+    unknown.extend(calls::find(&definition, &supervisor, &observed.workflows));
     let snapshot = WorkflowSnapshot {
         version: VERSION,
         definition,
@@ -102,10 +110,16 @@ fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
         control: requests.control,
         decisions: waiting::decisions(object),
         limits,
+        schedule: schedule::snapshot(object, now),
         deleted: false,
     };
     effects.push(Effect::PublishConfig { domain, key, value: to_json(&snapshot) });
-    Plan::accepted(effects).blocked_by(requests.refused.into_iter().chain(unknown)).under(standing)
+    let plan = Plan::accepted(effects).blocked_by(requests.refused.into_iter().chain(unknown)).under(standing);
+    // The status tells the next time.
+    match schedule::next(object, now) {
+        Some(next) => plan.wake_at(next),
+        None => plan,
+    }
 }
 
 fn admit(object: &Workflow, observed: &Observed) -> Result<(Name, Name), Finding> {
@@ -204,6 +218,7 @@ fn deletion(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
                     control: Control::default(),
                     decisions: Vec::new(),
                     limits: WorkflowLimits::default(),
+                    schedule: None,
                     deleted: true,
                 }),
             },

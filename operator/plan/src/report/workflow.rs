@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
+use tetrarch_core::id::RunId;
 use tetrarch_crds::{
     Workflow, WorkflowStatus,
     shared::AnyJson,
-    workflow::{RunPhase, RunStatus, StepStatus},
+    workflow::{RunPhase, RunStatus, ScheduleStatus, StepStatus},
 };
 use tetrarch_protocol::summary::{Phase, RunSummary, StepSummary};
 
@@ -15,7 +16,7 @@ use crate::{
     hierarchy,
     outcome::Outcome,
     reason::{Finding, Reason},
-    reconcile::workflow::{Observed, waiting, wanted_runs},
+    reconcile::workflow::{Observed, next_time, scheduled_since, waiting, wanted_runs},
     report::{conditions_of, generation, policy, time},
 };
 
@@ -45,6 +46,7 @@ pub fn workflow(
     let waiting = waiting::status(object, observed, now);
     let values = before.map(|status| status.effective_policy.as_slice());
     let compliant = policy::compliant(plan, None);
+    let accepted = observed.summary.as_ref().map(|summary| summary.accepted.as_slice()).unwrap_or_default();
     WorkflowStatus {
         observed_generation: generation(object),
         supervisor,
@@ -52,14 +54,31 @@ pub fn workflow(
         compliance: policy::own(plan, &compliant, object),
         effective_policy: policy::values(plan, values),
         approved: policy::approved(plan),
-        conditions: conditions_of(object, plan, outcome, || health(object, run.as_ref()), &[compliant], now),
+        conditions: conditions_of(object, plan, outcome, || health(object, run.as_ref(), accepted), &[compliant], now),
+        schedule: schedule(object, observed, now),
         run,
     }
 }
 
-fn health(object: &Workflow, run: Option<&RunStatus>) -> Health {
+/// What is known of the schedule.
+fn schedule(object: &Workflow, observed: &Observed, now: Timestamp) -> Option<ScheduleStatus> {
+    let written = object.spec.schedule.as_ref()?;
+    let before = object.status.as_ref().and_then(|status| status.schedule.as_ref());
+    let last = observed.summary.as_ref().and_then(|summary| summary.scheduled).map(time);
+    Some(ScheduleStatus {
+        cron: written.cron.clone(),
+        time_zone: written.time_zone.clone(),
+        since: scheduled_since(object, now).map(time),
+        last_time: last.or_else(|| before.and_then(|before| before.last_time.clone())),
+        next_time: next_time(object, now).map(time),
+    })
+}
+
+fn health(object: &Workflow, run: Option<&RunStatus>, accepted: &[RunId]) -> Health {
     let wanted = wanted_runs(object);
-    let Some(run) = run.filter(|run| wanted.is_empty() || wanted.contains(&run.id)) else {
+    // A run that began by itself came after those that are wanted, or before.
+    let are_accepted = wanted.iter().all(|wanted| accepted.iter().any(|run| run.as_str() == wanted));
+    let Some(run) = run.filter(|run| are_accepted || wanted.contains(&run.id)) else {
         return match wanted.last() {
             Some(id) => {
                 Health::Reconciling(Finding::new(Reason::RunPending, format!("run {id} has not been accepted yet")))
@@ -121,6 +140,7 @@ fn step_status(step: &StepSummary) -> StepStatus {
         succeeded: number(step.succeeded),
         failed: number(step.failed),
         retries: number(step.retries),
+        run: step.run.as_ref().map(ToString::to_string),
         started_at: step.started_at.map(time),
         finished_at: step.finished_at.map(time),
     }

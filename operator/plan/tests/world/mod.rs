@@ -169,6 +169,7 @@ impl World {
             supervisors,
             supervisor_elsewhere,
             pools: self.all("AgentPool"),
+            workflows: self.all("Workflow"),
             index: self.index(),
             summary: self.bus::<RunSummary>("RunSummary"),
         }

@@ -145,6 +145,8 @@ impl Driver {
             tracing::warn!(key = ?done.key, error = %failure, "a write to the journal failed");
         }
         match done.key {
+            Key::Append(run) if self.children.is_accepting(&run) => self.observe_child_acceptance(&run, done.result),
+            Key::ChildEnded(task) => self.observe_child_end(&task, done.result),
             Key::Append(run) if self.runs.get(&run).is_some() => self.observe_appended(&run, done.result),
             Key::Append(run) => self.observe_acceptance(&run, done.result),
             Key::Dispatch(task) => self.observe_dispatched(task, done.result),

@@ -49,7 +49,7 @@ impl Driver {
             if snapshot.deleted {
                 continue;
             }
-            for request in &snapshot.runs {
+            for request in snapshot.runs.iter().chain(self.triggers.wanted(workflow)) {
                 let run = &request.run;
                 if self.runs.unreadable(run).is_some() {
                     self.changed.summaries.insert(workflow.clone());
@@ -74,6 +74,7 @@ impl Driver {
                     definition: Box::new(snapshot.definition.clone()),
                     parameters,
                     cause: request.cause.clone(),
+                    parent: None,
                 };
                 self.requests.push(Request::Append { run: run.clone(), expected: 0, event });
             }
@@ -157,11 +158,12 @@ impl Driver {
 
     /// The runs of a class that wait, those whose turn comes first before the others, with what each finds. A run in which
     /// nothing goes on before a person has decided takes no place of its class: it goes on at once when that has happened.
+    /// Neither does one that works for a step of another run: it is in its place.
     pub(super) fn line(&self, class: Class) -> Line<'_> {
         let mut active = 0;
         let mut of_workflow: BTreeMap<&Name, u32> = BTreeMap::new();
         let mut waiting = Vec::new();
-        for slot in self.runs.unfinished() {
+        for slot in self.runs.unfinished().filter(|slot| slot.run.parent().is_none()) {
             let is_of_class = slot.class() == class;
             if slot.run.phase() != RunPhase::Pending {
                 active += usize::from(is_of_class && slot.run.phase() != RunPhase::Waiting);

@@ -40,6 +40,8 @@ impl Driver {
                 self.turns.clear();
                 self.wakes.clear();
                 self.wanted.clear();
+                self.children.clear();
+                self.triggers = super::Triggers::default();
                 self.is_caught_up = false;
                 self.last_sequence = 0;
                 self.restarts += 1;
@@ -76,9 +78,10 @@ impl Driver {
                 return;
             }
         };
-        if let Entry::Run(RunEvent::Accepted { definition, parameters, cause }) = entry {
+        if let Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent }) = entry {
             if !self.runs.is_known(&run) {
-                self.accepted(Run::accept(run, *definition, &parameters, cause, at), sequence);
+                let accepted = Run::accept(run, *definition, &parameters, cause, at);
+                self.accepted(accepted.under(parent.map(|parent| *parent)), sequence);
             }
             return;
         }

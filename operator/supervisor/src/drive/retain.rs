@@ -1,8 +1,11 @@
 //! Keeps as many finished runs as each Workflow says, and purges the others, the oldest first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tetrarch_core::id::{Name, RunId};
+use tetrarch_core::{
+    id::{Name, RunId},
+    schedule::time_of,
+};
 
 use super::{Config, Driver, runs::Runs};
 use crate::{janitor::Job, report::Report};
@@ -38,6 +41,7 @@ impl Driver {
     }
 
     pub(super) fn observe_purged(&mut self, run: &RunId) {
+        self.changed.runs.extend(self.runs.children_of(run));
         let Some(slot) = self.runs.remove(run) else { return };
         let owner = slot.owner(&self.config.workflows);
         for outstanding in slot.outstanding.values() {
@@ -61,9 +65,10 @@ impl Driver {
 }
 
 /// The finished runs that need not be kept, the oldest first. A run that is still wanted by its id is kept whatever its age: purged, it
-/// would look as if it had never been, and start again.
+/// would look as if it had never been, and start again. So is one whose end the run that waits for it does not know yet.
 fn plan_purges(config: &Config, runs: &Runs) -> Vec<RunId> {
     let mut kept: BTreeMap<&Name, u32> = BTreeMap::new();
+    let mut scheduled: BTreeSet<&Name> = BTreeSet::new();
     let mut purges = Vec::new();
     for slot in runs.finished() {
         let definition = slot.run.definition();
@@ -71,9 +76,13 @@ fn plan_purges(config: &Config, runs: &Runs) -> Vec<RunId> {
         let is_deleted = snapshot.is_some_and(|snapshot| snapshot.deleted);
         let is_wanted =
             snapshot.is_some_and(|snapshot| snapshot.runs.iter().any(|wanted| wanted.run == *slot.run.id()));
+        // The same holds for the last run of a schedule.
+        let prefix = snapshot.and_then(|snapshot| snapshot.schedule.as_ref()).map(|schedule| &schedule.prefix);
+        let is_scheduled = prefix.is_some_and(|prefix| time_of(prefix, slot.run.id()).is_some());
+        let is_wanted = is_wanted || (is_scheduled && scheduled.insert(&definition.workflow));
         let keep = snapshot.map_or(definition.keep_runs, |snapshot| snapshot.definition.keep_runs);
         let count = kept.entry(&definition.workflow).or_default();
-        if !is_deleted && (is_wanted || *count < keep) {
+        if runs.is_awaited(slot) || (!is_deleted && (is_wanted || *count < keep)) {
             *count += 1;
         } else {
             purges.push(slot.run.id().clone());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use jiff::Timestamp;
 use tetrarch_core::{
     fairness::Ticket,
-    id::{Name, RunId, TaskPath},
+    id::{Name, RunId, TaskId, TaskPath},
     priority::Class,
     workflow::{
         journal::RunEvent,
@@ -157,6 +157,8 @@ pub struct Runs {
     order: BTreeMap<u64, RunId>,
     unfinished: BTreeMap<u64, RunId>,
     latest: BTreeMap<Name, u64>,
+    /// The runs that work for a run.
+    children: BTreeMap<RunId, BTreeSet<RunId>>,
     /// Runs whose first event cannot be read, with the reason: not to be touched.
     unreadable: HashMap<RunId, String>,
     /// Runs that other replicas purge.
@@ -185,7 +187,15 @@ impl Runs {
         self.expired.remove(&run);
         self.order.insert(accepted, run.clone());
         self.unfinished.insert(accepted, run.clone());
-        self.latest.insert(slot.run.definition().workflow.clone(), accepted);
+        if let Some(parent) = slot.run.parent() {
+            self.children.entry(parent.run.clone()).or_default().insert(run.clone());
+        }
+        // Runs of their own are what a Workflow is asked about first.
+        let workflow = &slot.run.definition().workflow;
+        let is_child = |slot: &Slot| slot.run.parent().is_some();
+        if !is_child(&slot) || self.latest(workflow).is_none_or(is_child) {
+            self.latest.insert(workflow.clone(), accepted);
+        }
         self.by_id.insert(run, slot);
     }
 
@@ -200,16 +210,23 @@ impl Runs {
         let slot = self.by_id.remove(run)?;
         self.order.remove(&slot.accepted);
         self.unfinished.remove(&slot.accepted);
+        if let Some(parent) = slot.run.parent()
+            && let Some(children) = self.children.get_mut(&parent.run)
+        {
+            children.remove(run);
+            if children.is_empty() {
+                self.children.remove(&parent.run);
+            }
+        }
         let workflow = &slot.run.definition().workflow;
         if self.latest.get(workflow) == Some(&slot.accepted) {
-            let before =
-                self.order.iter().rev().find(|(_, id)| {
-                    self.by_id.get(*id).is_some_and(|other| other.run.definition().workflow == *workflow)
-                });
-            match before.map(|(accepted, _)| *accepted) {
-                Some(accepted) => self.latest.insert(workflow.clone(), accepted),
-                None => self.latest.remove(workflow),
-            };
+            self.latest.remove(workflow);
+            let others = self.order.iter().rev().filter_map(|(accepted, id)| Some((*accepted, self.by_id.get(id)?)));
+            let of_workflow = others.filter(|(_, other)| other.run.definition().workflow == *workflow);
+            // Of those of their own the last one, else the last one at all.
+            if let Some((before, _)) = of_workflow.min_by_key(|(_, other)| other.run.parent().is_some()) {
+                self.latest.insert(workflow.clone(), before);
+            }
         }
         Some(slot)
     }
@@ -247,6 +264,34 @@ impl Runs {
         self.by_id.contains_key(run) || self.unreadable.contains_key(run) || self.expired.contains(run)
     }
 
+    /// All runs of a Workflow, in no order.
+    pub fn ids_of(&self, workflow: &Name) -> impl Iterator<Item = &RunId> {
+        let of_workflow = |slot: &&Slot| slot.run.definition().workflow == *workflow;
+        self.by_id.values().filter(of_workflow).map(|slot| slot.run.id())
+    }
+
+    /// The runs that work for a run, as far as they are known.
+    pub fn children_of(&self, run: &RunId) -> Vec<RunId> {
+        self.children.get(run).into_iter().flatten().cloned().collect()
+    }
+
+    /// Whether any run works for another one.
+    pub fn has_children(&self) -> bool {
+        !self.children.is_empty()
+    }
+
+    /// Whether a run waits for the result of this task, which is a run.
+    pub fn is_waiting_for(&self, task: &TaskId) -> bool {
+        let mut waits = self.by_id.get(&task.run).into_iter().flat_map(|slot| slot.run.children());
+        waits.any(|child| child.attempt == task.attempt && child.path() == task.path)
+    }
+
+    /// Whether another run waits for the end of this one.
+    pub fn is_awaited(&self, slot: &Slot) -> bool {
+        let parent = slot.run.parent().and_then(|parent| self.by_id.get(&parent.run));
+        parent.is_some_and(|parent| parent.run.children().any(|child| child.run == *slot.run.id()))
+    }
+
     /// Runs that have not ended, in the order of acceptance.
     pub fn unfinished(&self) -> impl Iterator<Item = &Slot> {
         self.unfinished.values().filter_map(|run| self.by_id.get(run))
@@ -257,7 +302,7 @@ impl Runs {
         self.order.values().rev().filter_map(|run| self.by_id.get(run)).filter(|slot| slot.is_finished())
     }
 
-    /// The run of a Workflow that was accepted last.
+    /// The run of a Workflow that was accepted last; one that works for another run only when there is no other.
     pub fn latest(&self, workflow: &Name) -> Option<&Slot> {
         self.by_id.get(self.order.get(self.latest.get(workflow)?)?)
     }

@@ -47,17 +47,21 @@ impl Driver {
     fn summary(&self, workflow: &Name) -> Option<RunSummary> {
         let refused = self.wanted.iter().find(|(_, wanted)| wanted.workflow == *workflow && wanted.refusal.is_some());
         if let Some((run, refusal)) = refused.and_then(|(run, wanted)| Some((run, wanted.refusal.as_ref()?))) {
-            let mut summary = build_refusal(run, refusal);
-            summary.waiting = self.waiting_steps(workflow);
-            return Some(summary);
+            return Some(self.with_wishes(workflow, build_refusal(run, refusal)));
         }
         if let Some(left) = self.left_alone(workflow) {
             return Some(left);
         }
         let slot = self.runs.latest(workflow).filter(|slot| self.owns(slot.run.id()) && !slot.is_purging)?;
-        let mut summary = build_summary(&slot.run, self.waits_for(slot));
-        summary.waiting = self.waiting_steps(workflow);
-        Some(summary)
+        Some(self.with_wishes(workflow, build_summary(&slot.run, self.waits_for(slot))))
+    }
+
+    /// The summary with what became of the runs that are wanted beside it, and what waits for people.
+    fn with_wishes(&self, workflow: &Name, summary: RunSummary) -> RunSummary {
+        let wanted = self.config.workflows.get(workflow).into_iter().flat_map(|snapshot| &snapshot.runs);
+        let accepted = wanted.map(|request| &request.run).filter(|run| self.runs.is_known(run)).cloned().collect();
+        let (scheduled, waiting) = (self.triggers.last(workflow), self.waiting_steps(workflow));
+        RunSummary { accepted, scheduled, waiting, ..summary }
     }
 
     /// The summary of a Workflow whose wanted run cannot even be begun to read.
@@ -81,7 +85,10 @@ impl Driver {
         if slot.run.paused_since().is_some() {
             return None;
         }
-        if slot.run.phase() == RunPhase::Pending {
+        if let Some(refusal) = self.children.waits_for(slot.run.id()) {
+            return Some(refusal.clone());
+        }
+        if slot.run.phase() == RunPhase::Pending && slot.run.parent().is_none() {
             return self.waits_for_place(slot);
         }
         if let Some((message, _)) = slot.unroutable.first() {

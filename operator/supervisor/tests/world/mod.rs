@@ -26,7 +26,7 @@ use tetrarch_bus::{
     write::Written,
 };
 use tetrarch_core::{
-    id::{Name, RunId},
+    id::{Name, RunId, TaskPath},
     priority::{Class, ClassLimits},
     workflow::{
         definition::Definition,
@@ -39,7 +39,10 @@ use tetrarch_protocol::{
     control::Control,
     load::Heartbeat,
     permission,
-    snapshot::{self, PoolSnapshot, RunRequest, StepDecision, SupervisorSnapshot, WorkflowLimits, WorkflowSnapshot},
+    snapshot::{
+        self, PoolSnapshot, RunRequest, ScheduleSnapshot, StepDecision, SupervisorSnapshot, WorkflowLimits,
+        WorkflowSnapshot,
+    },
     stream::{CONFIG_BUCKET, REPORT_BUCKET, WORK, task_consumer},
     subject::{self, Subject},
     summary::{self, RunSummary, SupervisorReport},
@@ -156,6 +159,11 @@ impl World {
 
     pub async fn want_within(&self, definition: &Definition, runs: &[&str], limits: WorkflowLimits) {
         let snapshot = WorkflowSnapshot { limits, ..wanted(definition, runs, &[]) };
+        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+    }
+
+    pub async fn want_scheduled(&self, definition: &Definition, runs: &[&str], schedule: ScheduleSnapshot) {
+        let snapshot = WorkflowSnapshot { schedule: Some(schedule), ..wanted(definition, runs, &[]) };
         self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
     }
 
@@ -283,6 +291,9 @@ impl World {
                 Body::Entry(Entry::Dispatched { path, .. }) => {
                     dispatched.insert(path.clone());
                 }
+                Body::Entry(Entry::Run(RunEvent::ChildStarted { step, .. })) => {
+                    dispatched.insert(TaskPath::of_step(step));
+                }
                 Body::Entry(Entry::Result { path, outcome: Outcome::Succeeded { .. }, .. }) => {
                     *succeeded.entry(path.clone()).or_default() += 1;
                 }
@@ -312,6 +323,7 @@ fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> WorkflowSn
         control: Control::default(),
         decisions: Vec::new(),
         limits: WorkflowLimits::default(),
+        schedule: None,
         deleted: false,
     }
 }

@@ -103,6 +103,7 @@ async fn run(bus: Bus, supervisor: Name, waiting: Waiting, asked: Asked, name: S
         definition,
         runs: vec![RunRequest { run: run.clone(), parameters: BTreeMap::new(), cause: "bench".to_owned() }],
         cancel: Vec::new(),
+        schedule: None,
         decisions: Vec::new(),
         control: Control::default(),
         limits: snapshot::WorkflowLimits::default(),

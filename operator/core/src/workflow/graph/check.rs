@@ -9,8 +9,8 @@ use crate::{
     expression::{Expression, References, Template, Variable, Vocabulary},
     id::Name,
     workflow::definition::{
-        Branch, Definition, FailurePolicy, GateFailure, Gather, MapStep, Reduce, ScatterStep, Stage, Step, StepKind,
-        Task, Wait,
+        Branch, Definition, FailurePolicy, GateFailure, Gather, MapStep, Reduce, Retry, ScatterStep, Stage, Step,
+        StepKind, Task, Wait,
     },
 };
 
@@ -18,7 +18,7 @@ use crate::{
 const EVERYWHERE: [Variable; 3] = [Variable::Params, Variable::Steps, Variable::Run];
 
 pub(super) struct Checker<'d> {
-    definition: &'d Definition,
+    pub(super) definition: &'d Definition,
     upstream: Vec<BTreeSet<usize>>,
     violations: Vec<Violation>,
 }
@@ -161,6 +161,10 @@ impl<'d> Checker<'d> {
             StepKind::Wait(Wait::For(_)) => Vec::new(),
             StepKind::Approval(approval) => {
                 self.check_question(&format!("{field}.approval"), approval, &[], &upstream);
+                Vec::new()
+            }
+            StepKind::Workflow(called) => {
+                self.check_sub_workflow(&format!("{field}.workflow"), called, &upstream);
                 Vec::new()
             }
         };
@@ -316,9 +320,13 @@ impl<'d> Checker<'d> {
         if task.timeout.is_zero() {
             self.add(format!("{field}.timeout"), "an attempt needs time", "write a duration above 0s");
         }
-        if task.retry.factor == 0 {
+        self.check_retry(&format!("{field}.retry"), task.retry);
+    }
+
+    pub(super) fn check_retry(&mut self, field: &str, retry: Retry) {
+        if retry.factor == 0 {
             let remedy = "write 1 for equal waiting times, or more";
-            self.add(format!("{field}.retry.backoff.factor"), "waiting times would shrink to nothing", remedy);
+            self.add(format!("{field}.backoff.factor"), "waiting times would shrink to nothing", remedy);
         }
     }
 

@@ -68,6 +68,7 @@ impl Fold<'_> {
             RunEvent::Paused { cause } => return self.pause(cause),
             RunEvent::Resumed { .. } => return self.end_pause(),
             RunEvent::TerminateRequested { cause } => return self.terminate(cause),
+            RunEvent::ChildStarted { step, attempt, .. } => return self.child_started(step, *attempt),
             RunEvent::WaitOver { step } => return self.wait_over(step),
             RunEvent::Decided { step, attempt, decision } => return self.decided(step, *attempt, decision),
             RunEvent::DecisionTimedOut { step, attempt, approved } => {
@@ -100,7 +101,7 @@ impl Fold<'_> {
         }
     }
 
-    fn dispatched(&mut self, path: &TaskPath, attempt: u32, pool: &Name) -> bool {
+    pub(super) fn dispatched(&mut self, path: &TaskPath, attempt: u32, pool: &Name) -> bool {
         let Some(key) = self.plan.key(path) else { return false };
         self.expect_late_dispatch(key, attempt);
         if key.part == Part::Only {
@@ -128,7 +129,7 @@ impl Fold<'_> {
                 let is_elsewhere = task.is_some_and(|task| {
                     task.attempt == attempt && matches!(&task.status, Status::InFlight(known) if known != pool)
                 });
-                if !is_running || is_elsewhere {
+                if (!is_running || is_elsewhere) && !self.plan.is_run(key) {
                     self.memo.withdraw(path.clone(), attempt, pool.clone());
                 }
                 false
@@ -157,7 +158,7 @@ impl Fold<'_> {
     }
 
     fn result(&mut self, path: &TaskPath, attempt: u32, outcome: &Outcome) -> bool {
-        let Some((key, definition)) = self.in_flight(path, attempt).and_then(|key| Some((key, self.plan.task(key)?)))
+        let Some((key, retry)) = self.in_flight(path, attempt).and_then(|key| Some((key, self.plan.retry(key)?)))
         else {
             return false;
         };
@@ -174,12 +175,12 @@ impl Fold<'_> {
                     if let Some(task) = self.state.task_mut(key) {
                         task.verdict = Some(verdict.clone());
                     }
-                    self.attempt_failed(key, definition.retry, true, &verdict);
+                    self.attempt_failed(key, retry, true, &verdict);
                 }
             },
             Outcome::Failed { reason, message } => {
                 let why = format!("{reason:?}: {message}");
-                self.attempt_failed(key, definition.retry, reason.is_retryable(), &why);
+                self.attempt_failed(key, retry, reason.is_retryable(), &why);
             }
             Outcome::Unknown { message } if key.part == Part::Compensate => {
                 let message = format!("it is not known whether its compensation, attempt {attempt}, worked: {message}");

@@ -13,7 +13,7 @@ use super::{
     state::{Body, Compensation, Part, Remainder, State, Status, TaskKey, TaskState},
     step::Fold,
 };
-use crate::workflow::journal::FinalPhase;
+use crate::workflow::{definition::FailurePolicy, journal::FinalPhase};
 
 impl Fold<'_> {
     pub(super) fn start_compensation(&mut self, phase: FinalPhase, message: &str) -> bool {
@@ -42,7 +42,10 @@ impl Fold<'_> {
 
     /// Whether an agent may be working on a step that would have to be undone: it is lost, but not at its end.
     pub(super) fn is_still_worked_on(&self, step: usize) -> bool {
-        self.state.in_flight.contains(&TaskKey { step, part: Part::Only }) && self.plan.is_compensable(step)
+        let key = TaskKey { step, part: Part::Only };
+        // A run that is cancelled may undo what it did, which comes before what was done before it is undone.
+        let is_run = self.plan.is_run(key) && self.plan.definition.on_failure == FailurePolicy::Compensate;
+        self.state.in_flight.contains(&key) && (is_run || self.plan.is_compensable(step))
     }
 
     /// Whether the task belongs to work that is not wanted any more.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Action, DueTasks, Grant, StepPhase, approval, compensation,
+    Action, DueTasks, Grant, StepPhase, approval, child, compensation,
     due::Due,
     flaw,
     plan::Plan,
@@ -70,6 +70,11 @@ impl Memo {
 
     pub(super) fn withdraw(&mut self, path: TaskPath, attempt: u32, pool: Name) {
         self.withdrawals.push((path, attempt, pool));
+    }
+
+    /// Whether the failure of a step was handed out.
+    pub(super) fn is_failing(&self, step: usize) -> bool {
+        self.failing.contains(&step)
     }
 
     /// The end that was handed out is not the end: the run undoes what was done.
@@ -213,7 +218,7 @@ fn end(plan: &Plan, state: &State, now: Timestamp) -> Option<(FinalPhase, String
 
 fn withdrawal(plan: &Plan, state: &State, key: TaskKey) -> Option<Action> {
     match state.task(key)? {
-        TaskState { status: Status::InFlight(pool), attempt, .. } => {
+        TaskState { status: Status::InFlight(pool), attempt, .. } if !plan.is_run(key) => {
             Some(Action::Withdraw { path: plan.path(key), attempt: *attempt, pool: pool.clone() })
         }
         _ => None,
@@ -274,7 +279,16 @@ fn write_decisions(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Ve
 }
 
 fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, grant: Grant<'_>, actions: &mut Vec<Action>) {
-    memo.due.add(std::mem::take(&mut memo.fresh));
+    let (runs, tasks): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut memo.fresh).into_iter().partition(|key| plan.is_run(*key));
+    memo.due.add(tasks);
+    for key in runs {
+        match child::start(plan, state, memo, key) {
+            Some(Ok(event)) => actions.push(Action::Append(event)),
+            Some(Err(reason)) => fail_step(plan, memo, key.step, reason, actions),
+            None => {}
+        }
+    }
     for lane in memo.due.lanes() {
         let Some(task) = plan.task(lane) else {
             memo.due.take(lane);
@@ -362,6 +376,11 @@ pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, S
 }
 
 impl State {
+    /// When the run that a step stands for has to end at the latest.
+    pub(super) fn end_of_child(&self, plan: &Plan, step: usize) -> Timestamp {
+        self.end_of_step(plan, step).into_iter().chain(self.end_of_time()).min().unwrap_or(Timestamp::MAX)
+    }
+
     /// When the run has to end at the latest, as far as that is known.
     fn end_of_time(&self) -> Option<Timestamp> {
         if self.is_paused() {

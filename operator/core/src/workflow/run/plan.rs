@@ -12,7 +12,9 @@ use crate::{
     expression::{Expression, Template, Vocabulary},
     id::{Name, RunId, TaskPath},
     workflow::{
-        definition::{Definition, FailurePolicy, MapStep, Reduce, ScatterStep, Stage, StepKind, Task, Wait},
+        definition::{
+            Definition, FailurePolicy, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait,
+        },
         graph,
     },
 };
@@ -20,6 +22,7 @@ use crate::{
 /// A definition made ready to run.
 #[derive(Debug)]
 pub(super) struct Plan {
+    pub(super) id: RunId,
     pub(super) definition: Definition,
     /// Value of the variable `run`.
     pub(super) run: Value,
@@ -27,6 +30,8 @@ pub(super) struct Plan {
     pub(super) output: Option<Template>,
     /// Why it cannot be run; `steps` is empty then.
     pub(super) defect: Option<String>,
+    /// Steps that stand for runs of other workflows.
+    pub(super) sub_workflows: Vec<usize>,
     by_name: HashMap<Name, usize>,
 }
 
@@ -84,8 +89,11 @@ pub(super) enum WaitPlan {
 impl Plan {
     pub(super) fn compile(run: &RunId, definition: Definition, defect: Option<String>) -> Self {
         let by_name = definition.steps.iter().enumerate().map(|(index, step)| (step.name.clone(), index)).collect();
+        let id = run.clone();
+        let is_run = |(_, step): &(usize, &Step)| matches!(step.kind, StepKind::Workflow(_));
+        let sub_workflows = definition.steps.iter().enumerate().filter(is_run).map(|(index, _)| index).collect();
         let run = json!({"id": run.as_str(), "workflow": definition.workflow.as_str()});
-        let mut plan = Self { definition, run, steps: Vec::new(), output: None, defect, by_name };
+        let mut plan = Self { id, definition, run, steps: Vec::new(), output: None, defect, sub_workflows, by_name };
         if plan.defect.is_none() {
             plan.defect = graph::validate(&plan.definition).first().map(ToString::to_string);
         }
@@ -118,6 +126,7 @@ impl Plan {
                 }
                 StepKind::Pipeline(stages) => BodyPlan::Chains(vec![chain(stages)?]),
                 StepKind::Scatter(scatter) => BodyPlan::Scatter(Box::new(ScatterPlan::compile(scatter)?)),
+                StepKind::Workflow(called) => BodyPlan::Task(template(&Value::Object(called.parameters.clone()))?),
                 StepKind::Wait(Wait::For(duration)) => BodyPlan::Wait(WaitPlan::For(*duration)),
                 StepKind::Wait(Wait::Until(moment)) => BodyPlan::Wait(WaitPlan::Until(template(moment)?)),
                 StepKind::Approval(_) => BodyPlan::Approval,
@@ -203,6 +212,14 @@ impl Plan {
         }
     }
 
+    /// How a task is repeated.
+    pub(super) fn retry(&self, key: TaskKey) -> Option<Retry> {
+        match self.sub_workflow(key.step) {
+            Some(called) if key.part == Part::Only => Some(called.retry),
+            _ => self.task(key).map(|task| task.retry),
+        }
+    }
+
     /// The template of a task's input.
     pub(super) fn input(&self, key: TaskKey) -> Option<&Template> {
         if key.part == Part::Compensate {
@@ -246,7 +263,7 @@ impl Plan {
         let rest: Vec<&str> = parts.collect();
         let position = |stages: &[Stage], name: &str| stages.iter().position(|stage| stage.name.as_str() == name);
         let part = match (&self.definition.steps[step].kind, rest.as_slice()) {
-            (StepKind::Task(_), []) => Part::Only,
+            (StepKind::Task(_) | StepKind::Workflow(_), []) => Part::Only,
             (StepKind::Task(_), ["compensate"]) => Part::Compensate,
             (StepKind::Map(_), ["reduce"]) => Part::Reduce,
             (StepKind::Map(_) | StepKind::Scatter(_), [index]) => {

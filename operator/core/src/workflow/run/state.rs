@@ -9,7 +9,7 @@ use super::{StepPhase, approval::Ask, control::Control, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
-    workflow::{gather::Answer, journal::FinalPhase},
+    workflow::{child::Parent, gather::Answer, journal::FinalPhase},
 };
 
 /// A task of a run, by position.
@@ -40,6 +40,8 @@ pub(super) struct State {
     /// Value of the variable `params`.
     pub(super) parameters: Value,
     pub(super) cause: String,
+    /// The step of another run that this one works for.
+    pub(super) parent: Option<Parent>,
     pub(super) accepted_at: Timestamp,
     pub(super) started_at: Option<Timestamp>,
     /// End of the run's time, as long as it waits for nobody.
@@ -243,6 +245,7 @@ impl State {
         Self {
             parameters: Value::Object(Map::from_iter(parameters)),
             cause,
+            parent: None,
             accepted_at,
             started_at: None,
             deadline: None,

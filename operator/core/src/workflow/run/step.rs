@@ -343,6 +343,10 @@ impl Fold<'_> {
             self.state.in_flight.range(first..).take_while(|key| key.step == step).copied().collect();
         for key in of_step {
             self.state.in_flight.remove(&key);
+            // A run is in no queue; it is cancelled because nobody waits for it any more.
+            if self.plan.is_run(key) {
+                continue;
+            }
             if let Some(TaskState { status: Status::InFlight(pool), attempt, .. }) = self.state.task(key) {
                 self.memo.withdraw(self.plan.path(key), *attempt, pool.clone());
             }
@@ -357,7 +361,7 @@ fn is_enough(map: &MapStep, succeeded: u64, tasks: &MapState) -> bool {
 
 fn count_of_tasks(kind: &StepKind, body: &Body) -> u64 {
     let count = match (kind, body) {
-        (StepKind::Task(_), _) => 1,
+        (StepKind::Task(_) | StepKind::Workflow(_), _) => 1,
         (StepKind::Map(map), Body::Map(tasks)) => {
             tasks.items.len() + usize::from(matches!(map.reduce, Reduce::Task(_)))
         }

@@ -22,7 +22,7 @@ use crate::{
 pub struct StepView<'r> {
     /// Its name.
     pub name: &'r Name,
-    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `wait` or `approval`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `wait`, `approval` or `workflow`.
     pub kind: &'static str,
     /// Where it stands.
     pub phase: StepPhase,
@@ -36,6 +36,8 @@ pub struct StepView<'r> {
     pub failed: u64,
     /// Attempts beyond the first of each task.
     pub retries: u64,
+    /// The run of another workflow that it stands for, once it was begun.
+    pub run: Option<RunId>,
     /// When it started.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -142,6 +144,7 @@ impl Run {
                     StepKind::Scatter(_) => "scatter",
                     StepKind::Wait(_) => "wait",
                     StepKind::Approval(_) => "approval",
+                    StepKind::Workflow(_) => "workflow",
                 },
                 phase,
                 message: message.or(match phase {
@@ -152,6 +155,7 @@ impl Run {
                 succeeded: count(|state| state.succeeded),
                 failed: count(|state| state.failed),
                 retries: count(|state| state.retries),
+                run: self.run_of_step(index),
                 started_at: state.and_then(|state| state.started_at),
                 ended_at: state.and_then(|state| state.ended_at),
             }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tetrarch_core::workflow::definition::{
-    AgentSelector, Branch, Gate, GateFailure, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind,
-    Task, Wait,
+use tetrarch_core::workflow::{
+    child::SubWorkflow,
+    definition::{
+        AgentSelector, Branch, Gate, GateFailure, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step,
+        StepKind, Task, Wait,
+    },
 };
 use tetrarch_crds::workflow as written;
 
@@ -112,6 +115,7 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         ("scatter", step.scatter.is_some()),
         ("wait", step.wait.is_some()),
         ("approval", step.approval.is_some()),
+        ("workflow", step.workflow.is_some()),
     ]
     .into_iter()
     .filter_map(|(kind, present)| present.then_some(kind))
@@ -145,7 +149,12 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
     if let Some(written) = &step.approval {
         return approval(written, &format!("{path}.approval"), violations).map(StepKind::Approval);
     }
-    violations.add(path, "has no kind: write one of task, map, parallel, pipeline, scatter, wait or approval");
+    if let Some(written) = &step.workflow {
+        let read = sub_workflow(written, &format!("{path}.workflow"), violations);
+        return read.map(Box::new).map(StepKind::Workflow);
+    }
+    violations
+        .add(path, "has no kind: write one of task, map, parallel, pipeline, scatter, wait, approval or workflow");
     None
 }
 
@@ -160,6 +169,14 @@ fn wait(wait: &written::WaitStep, path: &str, violations: &mut Violations) -> Op
             None
         }
     }
+}
+
+fn sub_workflow(called: &written::SubWorkflow, path: &str, violations: &mut Violations) -> Option<SubWorkflow> {
+    let name = name(&format!("{path}.name"), &called.name, violations);
+    let once = written::Retry { limit: 0, ..written::Retry::default() };
+    let retry = retry(called.retry.as_ref().unwrap_or(&once), &format!("{path}.retry"), violations);
+    let parameters = called.parameters.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+    Some(SubWorkflow { name: name?, parameters, retry: retry? })
 }
 
 fn branch(branch: &written::Branch, path: &str, violations: &mut Violations) -> Option<Branch> {

@@ -56,7 +56,7 @@ fn ways_to_gather_are_read(#[case] written: Value, #[case] expected: Gather) {
 )]
 #[case::no_kind(
     json!({"name": "s"}),
-    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter, wait or approval"
+    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter, wait, approval or workflow"
 )]
 fn mistakes_are_told(#[case] step: Value, #[case] expected: &str) {
     let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
@@ -104,4 +104,40 @@ fn waits_are_read(#[case] written: Value, #[case] expected: Result<Wait, &str>) 
         (Err(told), Err(expected)) => assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]),
         (read, expected) => panic!("{read:?} instead of {expected:?}"),
     }
+}
+
+#[test]
+fn a_run_of_another_workflow_is_not_repeated_unless_it_says_so() {
+    let read = |retry: Value| {
+        let mut called = json!({"name": "other", "parameters": {"text": "${params}"}});
+        if !retry.is_null() {
+            called["retry"] = retry;
+        }
+        let definition = definition(&workflow(&json!({"name": "s", "workflow": called}))).unwrap();
+        let StepKind::Workflow(called) = definition.steps[0].kind.clone() else { panic!("{definition:?}") };
+        (called.name.to_string(), called.parameters["text"].clone(), called.retry.limit)
+    };
+    assert_eq!(read(Value::Null), ("other".to_owned(), json!("${params}"), 0));
+    assert_eq!(read(json!({"limit": 2})).2, 2);
+    assert_eq!(read(json!({})).2, 3, "as any retry that is written");
+}
+
+#[rstest]
+#[case::itself(
+    json!({"name": "w"}),
+    "spec.steps[0].workflow.name: a Workflow cannot begin runs of itself, they would never end: write the name of another Workflow of the same Supervisor"
+)]
+#[case::no_name(json!({"name": "No Name"}), "spec.steps[0].workflow.name: \"No Name\" holds 'N': use lower-case letters, digits and -")]
+#[case::no_expression(
+    json!({"name": "other", "parameters": {"a": "${params.missing}"}}),
+    "spec.steps[0].workflow.parameters.a: there is no parameter \"missing\": add it to spec.parameters, or correct the name"
+)]
+#[case::backoff(
+    json!({"name": "other", "retry": {"backoff": {"initial": "1m", "max": "1s"}}}),
+    "spec.steps[0].workflow.retry.backoff.initial: is 1m, longer than max, 1s: write an initial that is at most max"
+)]
+fn mistakes_of_runs_of_other_workflows_are_told(#[case] called: Value, #[case] expected: &str) {
+    let step = json!({"name": "s", "workflow": called});
+    let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(told, [expected]);
 }

@@ -58,6 +58,9 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
             Entry::Result { path, attempt, outcome } => {
                 facts.results.entry((path.clone(), *attempt)).or_insert((position, outcome));
             }
+            Entry::Run(RunEvent::ChildStarted { step, attempt, .. }) => {
+                facts.dispatched.entry((TaskPath::of_step(step), *attempt)).or_insert(position);
+            }
             Entry::Run(RunEvent::Withdrawn { path, attempt }) => {
                 facts.withdrawn.entry((path.clone(), *attempt)).or_insert(position);
             }
@@ -159,6 +162,7 @@ fn retry_of(step: &Step, path: &TaskPath) -> Option<Retry> {
     match (&step.kind, parts.as_slice()) {
         (StepKind::Task(_), ["compensate"]) => step.compensate.as_ref().map(|task| task.retry),
         (StepKind::Task(task), _) => Some(task.retry),
+        (StepKind::Workflow(called), _) => Some(called.retry),
         (StepKind::Map(_), ["reduce"]) => None,
         (StepKind::Map(map), _) => Some(map.task.retry),
         (StepKind::Scatter(scatter), _) => Some(scatter.task.retry),
@@ -241,7 +245,7 @@ fn has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
     let name = &step.name;
     match &step.kind {
         StepKind::Approval(_) => true,
-        StepKind::Task(_) => good.len() == 1,
+        StepKind::Task(_) | StepKind::Workflow(_) => good.len() == 1,
         StepKind::Pipeline(stages) => good.len() == stages.len(),
         StepKind::Parallel(branches) => good.len() == branches.iter().map(|branch| branch.stages.len()).sum::<usize>(),
         StepKind::Scatter(scatter) => gathered(facts, step, scatter, position).is_some(),
@@ -286,7 +290,7 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
     match &step.kind {
         StepKind::Wait(_) => Value::Null,
         StepKind::Approval(_) => facts.decided.get(name.as_str()).map_or(Value::Null, |said| said.output.clone()),
-        StepKind::Task(_) => json!(name.as_str()),
+        StepKind::Task(_) | StepKind::Workflow(_) => json!(name.as_str()),
         StepKind::Pipeline(stages) => json!(format!("{name}:{}", stages[stages.len() - 1].name)),
         StepKind::Parallel(branches) => branches
             .iter()

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::world::Random;
 use crate::workflow::{
     approval::{Approval, TimeoutDecision},
+    child::SubWorkflow,
     definition::{
         Definition, FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, ScatterStep, Step, StepKind, Task, Wait,
     },
-    samples::{approval, branch, definition, map, map_step, once, stage, step},
+    samples::{approval, branch, definition, map, map_step, name, once, stage, step},
 };
 
 pub(super) fn random_definition(random: &mut Random) -> Definition {
@@ -71,7 +72,12 @@ fn random_kind(random: &mut Random) -> StepKind {
             })
             .collect()
     };
-    match random.below(15) {
+    match random.below(17) {
+        15.. => StepKind::Workflow(Box::new(SubWorkflow {
+            name: name("other"),
+            parameters: Map::from_iter([("run".to_owned(), json!("${run.id}"))]),
+            retry: random_task(random).retry,
+        })),
         13..15 => StepKind::Approval(random_question(random)),
         12 => StepKind::Wait(Wait::For(Duration::from_millis(random.below(3_000) as u64))),
         0..4 => StepKind::Task(random_task(random)),

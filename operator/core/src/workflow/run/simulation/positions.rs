@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{judge, world::World};
-use crate::{id::TaskPath, workflow::journal::Entry};
+use crate::{
+    id::TaskPath,
+    workflow::journal::{Entry, RunEvent},
+};
 
 /// Lets each task of a seed's definition be rejected, one at a time, and then each compensation that this led to; how many
 /// histories that are.
@@ -27,6 +30,7 @@ fn ended(seed: u64, doomed: &BTreeSet<TaskPath>) -> Result<BTreeSet<TaskPath>, S
     judge(&world).map_err(|broken| format!("{broken} (rejected: {doomed:?})"))?;
     let path = |(entry, _): &(Entry, _)| match entry {
         Entry::Dispatched { path, .. } => Some(path.clone()),
+        Entry::Run(RunEvent::ChildStarted { step, .. }) => Some(TaskPath::of_step(step)),
         _ => None,
     };
     Ok(world.journal.iter().filter_map(path).collect())

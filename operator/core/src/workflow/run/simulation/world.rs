@@ -13,7 +13,7 @@ use crate::{
     id::{RunId, TaskPath},
     workflow::{
         approval::Decision,
-        definition::Definition,
+        definition::{Definition, Step, StepKind},
         journal::{Entry, FailureReason, Outcome, RunEvent},
         samples::name,
     },
@@ -90,6 +90,7 @@ impl World {
             definition: Box::new(definition.clone()),
             parameters: BTreeMap::new(),
             cause: "test".to_owned(),
+            parent: None,
         };
         let started = RunEvent::Started { deadline: now.checked_add(Duration::from_mins(10)).unwrap() };
         let journal = vec![(Entry::Run(accepted), now), (Entry::Run(started), now)];
@@ -147,6 +148,9 @@ impl World {
             match entry {
                 Entry::Dispatched { path, attempt, .. } => world.dispatched.insert((path.clone(), *attempt)),
                 Entry::Result { path, attempt, .. } => world.answered.insert((path.clone(), *attempt)),
+                Entry::Run(RunEvent::ChildStarted { step, attempt, .. }) => {
+                    world.dispatched.insert((TaskPath::of_step(step), *attempt))
+                }
                 Entry::Run(RunEvent::Withdrawn { path, attempt }) => world.withdrawn.insert((path.clone(), *attempt)),
                 Entry::Run(_) => false,
             };
@@ -310,6 +314,9 @@ impl World {
         match action {
             Action::Append(event) => {
                 if expected == Self::events(&self.journal) || flaw::has_no_fence() {
+                    if let RunEvent::ChildStarted { step, attempt, .. } = &event {
+                        self.dispatched.insert((TaskPath::of_step(step), *attempt));
+                    }
                     self.write(Entry::Run(event));
                 } else {
                     self.start_over(owner);
@@ -387,7 +394,12 @@ impl World {
 
     /// Somebody takes a waiting task out of its queue.
     fn withdraw_one(&mut self) {
-        let open = self.unanswered();
+        let is_run = |path: &TaskPath| {
+            let is_it = |step: &Step| step.name.as_str() == path.as_str() && matches!(step.kind, StepKind::Workflow(_));
+            self.definition.steps.iter().any(is_it)
+        };
+        // A run is in no queue.
+        let open: Vec<_> = self.unanswered().into_iter().filter(|(path, _)| !is_run(path)).collect();
         if !open.is_empty() && !self.is_finished() {
             let (path, attempt) = open[self.random.below(open.len())].clone();
             self.withdrawn.insert((path.clone(), attempt));
