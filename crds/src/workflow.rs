@@ -2,6 +2,7 @@
 
 mod approval;
 mod gate;
+mod repeated;
 mod scatter;
 mod schedule;
 mod status;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     approval::{Approval, TimeoutDecision},
     gate::{Gate, GateFailure},
+    repeated::{ExhaustedPolicy, LoopStep},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
     schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},
     status::{RunPhase, RunStatus, StepStatus, WaitingStatus, WorkflowStatus},
@@ -135,8 +137,8 @@ pub struct Parameter {
 /// One step of a Workflow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.wait), has(self.approval), has(self.workflow)].filter(k, k).size() == 1",
-     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter, wait, approval or workflow"},
+    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.loop), has(self.wait), has(self.approval), has(self.workflow)].filter(k, k).size() == 1",
+     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval or workflow"},
     {"rule": "!has(self.approval) || !has(self.timeout)",
      "message": "an approval has a time of its own: write approval.timeout instead of timeout"},
     {"rule": "!has(self.compensate) || has(self.task)",
@@ -181,6 +183,9 @@ pub struct Step {
     /// The same task to several agents, and a choice among their answers (Scatter-Gather).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scatter: Option<ScatterStep>,
+    /// One task, again and again until a condition holds, with a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#loop: Option<LoopStep>,
     /// Nothing but time, for a while or until a moment. No agent is kept meanwhile, and no replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<WaitStep>,
@@ -215,7 +220,7 @@ pub struct WaitStep {
 pub struct Task {
     /// Which agents may take it.
     pub agent: AgentSelector,
-    /// Input of the agent, any JSON; `${…}` in it are CEL expressions over `params`, `steps`, `run`, in a map `item` and `index`, in a scatter `index`, in a pipeline `previous`.
+    /// Input of the agent, any JSON; `${…}` in it are CEL expressions over `params`, `steps`, `run`, in a map `item` and `index`, in a scatter `index`, in a pipeline `previous`, in a loop `index` and `previous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<AnyJson>,
     /// Longest time of one attempt, from the moment an agent takes it. Default 60s.

@@ -39,7 +39,7 @@ fn cases(department: &Department) -> Vec<Case> {
             &[
                 "spec.steps[0]",
                 "exactly one kind",
-                "task, map, parallel, pipeline, scatter, wait, approval or workflow",
+                "task, map, parallel, pipeline, scatter, loop, wait, approval or workflow",
             ],
         ),
         case(
@@ -63,6 +63,21 @@ fn cases(department: &Department) -> Vec<Case> {
             "a compensation without an agent",
             step(json!({"name": "a", "task": task, "compensate": {"agent": {}}})),
             &["spec.steps[0].compensate.agent", "either pool", "or capability"],
+        ),
+        case(
+            "a loop without an end",
+            step(json!({"name": "a", "loop": {"task": task}})),
+            &["spec.steps[0].loop.until", "Required value"],
+        ),
+        case(
+            "a loop that never begins",
+            step(json!({"name": "a", "loop": {"task": task, "until": "true", "maxIterations": 0}})),
+            &["spec.steps[0].loop.maxIterations", "greater than or equal to 1"],
+        ),
+        case(
+            "a loop that goes on for ever",
+            step(json!({"name": "a", "loop": {"task": task, "until": "false", "maxIterations": 1001}})),
+            &["spec.steps[0].loop.maxIterations", "less than or equal to 1000"],
         ),
         case(
             "a wait with two ends",

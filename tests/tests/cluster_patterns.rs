@@ -48,6 +48,7 @@ async fn every_sample_ends_as_it_says() -> Result<()> {
         ("workflow-experts.yaml", "Succeeded"),
         ("workflow-release.yaml", "Succeeded"),
         ("workflow-escalation.yaml", "Succeeded"),
+        ("workflow-loop.yaml", "Succeeded"),
         ("workflow-saga.yaml", "Compensated"),
     ];
     for (file, phase) in expected {

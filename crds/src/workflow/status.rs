@@ -132,7 +132,7 @@ pub enum RunPhase {
 pub struct StepStatus {
     /// Name of the step.
     pub name: String,
-    /// Kind of the step: task, map, parallel, pipeline, scatter, wait, approval or workflow.
+    /// Kind of the step: task, map, parallel, pipeline, scatter, loop, wait, approval or workflow.
     pub kind: String,
     /// Where the step stands.
     pub phase: RunPhase,

@@ -125,7 +125,7 @@ impl Phase {
 pub struct StepSummary {
     /// Name of the step.
     pub name: Name,
-    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `wait`, `approval` or `workflow`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `loop`, `wait`, `approval` or `workflow`.
     pub kind: String,
     /// Where it stands.
     pub phase: Phase,

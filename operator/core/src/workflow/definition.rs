@@ -101,6 +101,8 @@ pub enum StepKind {
     Pipeline(Vec<Stage>),
     /// The same task to several agents, and a choice among their answers.
     Scatter(Box<ScatterStep>),
+    /// One task, again and again until a condition holds.
+    Loop(Box<LoopStep>),
     /// Nothing but time.
     Wait(Wait),
     /// A question to people; the output is their decision.
@@ -338,6 +340,32 @@ pub enum Late {
     Withdraw,
     /// The step ends when every target has ended, and its results hold all answers.
     Collect,
+}
+
+/// One task, again and again until a condition holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoopStep {
+    /// The task of each iteration.
+    pub task: Task,
+    /// CEL condition that reads the output of an iteration as `output`; no iteration follows one for which it holds.
+    pub until: String,
+    /// Most iterations.
+    pub max_iterations: u32,
+    /// Pause between the end of an iteration and the next one.
+    #[serde(with = "millis")]
+    pub interval: Duration,
+    /// What follows when the condition does not hold after the last iteration.
+    pub on_exhausted: Exhausted,
+}
+
+/// What follows when the condition of a loop does not hold after its last iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exhausted {
+    /// The step fails.
+    Fail,
+    /// The step succeeds with the last output and says so.
+    Continue,
 }
 
 /// One branch of a parallel step.

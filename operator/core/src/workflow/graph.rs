@@ -4,6 +4,7 @@ mod check;
 mod child;
 mod cycle;
 mod question;
+mod repeated;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ pub const MAX_STEPS: usize = 128;
 pub const MAX_PARTS: usize = 64;
 /// Fewest and most targets of a scatter.
 pub const TARGETS: std::ops::RangeInclusive<u32> = 2..=100;
+/// Fewest and most iterations of a loop.
+pub const ITERATIONS: std::ops::RangeInclusive<u32> = 1..=1000;
 /// Largest definition, as JSON text in bytes: it is part of each run's first journal entry.
 pub const MAX_SIZE: usize = 512 * 1024;
 

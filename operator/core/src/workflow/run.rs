@@ -23,6 +23,7 @@ mod flaw;
 mod gate;
 mod next;
 mod plan;
+mod repeat;
 mod scatter;
 mod state;
 mod step;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{
     approval::{Approval, Approver, ApproverKind, TimeoutDecision},
     definition::{
-        AgentSelector, Branch, Definition, FailurePolicy, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage,
-        Step, StepKind, Task,
+        AgentSelector, Branch, Definition, Exhausted, FailurePolicy, Gather, Late, LoopStep, MapStep, Reduce, Retry,
+        ScatterStep, Stage, Step, StepKind, Task,
     },
 };
 use crate::{id::Name, priority::Class};
@@ -59,6 +59,12 @@ pub(super) fn map_step(of: &str, after: &[&str], map: MapStep) -> Step {
 
 pub(super) fn scatter(to: u32, gather: Gather, late: Late) -> StepKind {
     StepKind::Scatter(Box::new(ScatterStep { task: once(json!("${index}")), to, gather, late }))
+}
+
+/// At once, again and again.
+pub(super) fn repeated(input: Value, until: &str, max_iterations: u32) -> LoopStep {
+    let (interval, on_exhausted) = (Duration::ZERO, Exhausted::Fail);
+    LoopStep { task: once(input), until: until.to_owned(), max_iterations, interval, on_exhausted }
 }
 
 pub(super) fn stage(of: &str, input: Value) -> Stage {

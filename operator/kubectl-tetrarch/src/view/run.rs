@@ -145,6 +145,8 @@ fn kind(step: &Step) -> &'static str {
         "pipeline"
     } else if step.scatter.is_some() {
         "scatter"
+    } else if step.r#loop.is_some() {
+        "loop"
     } else if step.wait.is_some() {
         "wait"
     } else if step.approval.is_some() {

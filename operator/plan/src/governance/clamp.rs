@@ -117,6 +117,7 @@ fn tasks(kind: &StepKind) -> Vec<&Task> {
             branches.iter().flat_map(|branch| &branch.stages).map(|stage| &stage.task).collect()
         }
         StepKind::Scatter(scatter) => vec![&scatter.task],
+        StepKind::Loop(repeated) => vec![&repeated.task],
         StepKind::Wait(_) | StepKind::Approval(_) | StepKind::Workflow(_) => Vec::new(),
         StepKind::Pipeline(stages) => stages.iter().map(|stage| &stage.task).collect(),
     }
@@ -127,6 +128,7 @@ const fn place(kind: &StepKind) -> &'static str {
         StepKind::Task(_) => "task",
         StepKind::Map(_) => "map.task",
         StepKind::Scatter(_) => "scatter.task",
+        StepKind::Loop(_) => "loop.task",
         StepKind::Wait(_) => "wait",
         StepKind::Approval(_) => "approval",
         StepKind::Workflow(_) => "workflow",

@@ -1,6 +1,7 @@
 //! A Workflow as the engine's definition: fields are read here, and what holds between them is checked by the engine.
 
 mod approval;
+mod repeated;
 mod schedule;
 mod steps;
 #[cfg(test)]

@@ -154,6 +154,7 @@ impl<'d> Checker<'d> {
             StepKind::Parallel(branches) => self.check_branches(&format!("{field}.parallel.branches"), branches),
             StepKind::Pipeline(stages) => self.check_stages(&format!("{field}.pipeline.stages"), stages),
             StepKind::Scatter(scatter) => self.check_scatter(&format!("{field}.scatter"), scatter, &upstream),
+            StepKind::Loop(repeated) => self.check_loop(&format!("{field}.loop"), repeated, &upstream),
             StepKind::Wait(Wait::Until(moment)) => {
                 self.check_moment(&format!("{field}.wait.until"), moment, &upstream);
                 Vec::new()
@@ -346,7 +347,7 @@ impl<'d> Checker<'d> {
         }
     }
 
-    fn check_references(
+    pub(super) fn check_references(
         &mut self,
         field: &str,
         references: &References,
@@ -357,10 +358,10 @@ impl<'d> Checker<'d> {
             if !EVERYWHERE.contains(variable) && !reads.contains(variable) {
                 let place = match variable {
                     Variable::Item => "the task of a map",
-                    Variable::Index => "the task of a map or a scatter",
-                    Variable::Output => "the gathering of a scatter and the gate of a step",
+                    Variable::Index => "a map, a scatter or a loop",
+                    Variable::Output => "the gathering of a scatter, the condition of a loop and the gate of a step",
                     Variable::Verdict => "the task of a step whose gate retries",
-                    Variable::Previous => "the stages of a pipeline or a branch",
+                    Variable::Previous => "the stages of a pipeline or a branch, and a loop",
                     _ => "the reducing task of a map",
                 };
                 let known: Vec<&str> = EVERYWHERE.iter().chain(reads).map(|known| known.as_str()).collect();

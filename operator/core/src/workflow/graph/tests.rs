@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::workflow::{
     definition::{FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, Step, StepKind, Wait},
-    samples::{approval, branch, definition, map, map_step, once, scatter, stage, step, task_step},
+    samples::{approval, branch, definition, map, map_step, once, repeated, scatter, stage, step, task_step},
 };
 
 fn told(steps: Vec<Step>) -> Vec<String> {
@@ -366,4 +366,18 @@ fn the_question_of_an_escalation_may_read_the_output() {
     let mut asked = approval();
     asked.message = Some("${output} is too low".to_owned());
     assert_eq!(told(vec![escalating(Some(asked), GateFailure::Escalate)]), Vec::<String>::new());
+}
+
+#[rstest]
+#[case::no_bound("true", 0, "spec.steps[0].loop.maxIterations: 0 iterations are no bound: write 1 to 1000")]
+#[case::too_many("true", 1001, "spec.steps[0].loop.maxIterations: 1001 iterations are no bound: write 1 to 1000")]
+#[case::no_condition("1 +", 3, "spec.steps[0].loop.until: invalid CEL")]
+#[case::reads_what_has_no_value(
+    "item > 1",
+    3,
+    "spec.steps[0].loop.until: \"item\" has a value only in the task of a map"
+)]
+fn a_loop_that_cannot_work_is_refused(#[case] until: &str, #[case] most: u32, #[case] expected: &str) {
+    let told = told(vec![step("a", &[], StepKind::Loop(Box::new(repeated(json!("${previous}"), until, most))))]);
+    assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
 }

@@ -23,6 +23,7 @@ mod switched {
         Pause,
         /// A decision is taken for that about any question of the step.
         AnyDecision,
+        Repetition,
     }
 
     thread_local! {
@@ -71,6 +72,10 @@ mod switched {
     pub(in super::super) fn ignores_pauses() -> bool {
         FLAW.get() == Some(Flaw::Pause)
     }
+
+    pub(in super::super) fn repeats_forever() -> bool {
+        FLAW.get() == Some(Flaw::Repetition)
+    }
 }
 
 #[cfg(not(test))]
@@ -100,5 +105,10 @@ pub(super) const fn ignores_pauses() -> bool {
 
 #[cfg(not(test))]
 pub(super) const fn takes_any_decision() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn repeats_forever() -> bool {
     false
 }

@@ -129,6 +129,7 @@ fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
         Body::Scatter(scatter) => {
             scatter.tasks.iter().enumerate().map(|(target, task)| (Part::Item(target), task)).collect()
         }
+        Body::Loop(repeated) => vec![(Part::Item(repeated.index), &repeated.task)],
         Body::Chains(chains) => chains
             .iter()
             .enumerate()
@@ -361,6 +362,11 @@ pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, S
         }
         (Body::Scatter(_), Part::Item(target)) => {
             scope = scope.with(Variable::Index, Cow::Owned(Value::from(target)));
+        }
+        (Body::Loop(repeated), Part::Item(index)) => {
+            scope = scope
+                .with(Variable::Previous, Cow::Borrowed(&repeated.previous))
+                .with(Variable::Index, Cow::Owned(Value::from(index)));
         }
         (Body::Map(map), Part::Reduce) => {
             if let Some((_, results)) = &map.reduce {

@@ -13,7 +13,7 @@ use crate::{
     id::{Name, RunId, TaskPath},
     workflow::{
         definition::{
-            Definition, FailurePolicy, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait,
+            Definition, FailurePolicy, LoopStep, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait,
         },
         graph,
     },
@@ -75,8 +75,16 @@ pub(super) enum BodyPlan {
     /// The branches of a parallel step, or the only chain of a pipeline.
     Chains(Vec<Vec<Template>>),
     Scatter(Box<ScatterPlan>),
+    Loop(Box<LoopPlan>),
     Wait(WaitPlan),
     Approval,
+}
+
+/// The template and the condition of a loop.
+#[derive(Debug)]
+pub(super) struct LoopPlan {
+    task: Template,
+    pub(super) until: Expression,
 }
 
 /// How long a step waits.
@@ -127,6 +135,10 @@ impl Plan {
                 StepKind::Pipeline(stages) => BodyPlan::Chains(vec![chain(stages)?]),
                 StepKind::Scatter(scatter) => BodyPlan::Scatter(Box::new(ScatterPlan::compile(scatter)?)),
                 StepKind::Workflow(called) => BodyPlan::Task(template(&Value::Object(called.parameters.clone()))?),
+                StepKind::Loop(repeated) => BodyPlan::Loop(Box::new(LoopPlan {
+                    task: template(&repeated.task.input)?,
+                    until: expression(&repeated.until)?,
+                })),
                 StepKind::Wait(Wait::For(duration)) => BodyPlan::Wait(WaitPlan::For(*duration)),
                 StepKind::Wait(Wait::Until(moment)) => BodyPlan::Wait(WaitPlan::Until(template(moment)?)),
                 StepKind::Approval(_) => BodyPlan::Approval,
@@ -180,6 +192,13 @@ impl Plan {
         }
     }
 
+    pub(super) fn repeated(&self, step: usize) -> Option<(&LoopStep, &LoopPlan)> {
+        match (&self.definition.steps[step].kind, &self.steps.get(step)?.body) {
+            (StepKind::Loop(repeated), BodyPlan::Loop(plan)) => Some((repeated, plan)),
+            _ => None,
+        }
+    }
+
     /// Whether the step says how it is undone, in a run that undoes.
     pub(super) fn is_compensable(&self, step: usize) -> bool {
         self.definition.on_failure == FailurePolicy::Compensate && self.definition.steps[step].compensate.is_some()
@@ -203,6 +222,7 @@ impl Plan {
             (StepKind::Task(task), Part::Only) => Some(task),
             (StepKind::Map(map), Part::Item(_)) => Some(&map.task),
             (StepKind::Scatter(scatter), Part::Item(_)) => Some(&scatter.task),
+            (StepKind::Loop(repeated), Part::Item(_)) => Some(&repeated.task),
             (StepKind::Map(map), Part::Reduce) => match &map.reduce {
                 Reduce::Task(task) => Some(task),
                 _ => None,
@@ -229,6 +249,7 @@ impl Plan {
             (BodyPlan::Task(input), Part::Only) => Some(input),
             (BodyPlan::Map(map), Part::Item(_)) => Some(&map.task),
             (BodyPlan::Scatter(scatter), Part::Item(_)) => Some(&scatter.task),
+            (BodyPlan::Loop(repeated), Part::Item(_)) => Some(&repeated.task),
             (BodyPlan::Map(map), Part::Reduce) => map.reduce.as_ref(),
             (BodyPlan::Chains(chains), Part::Stage { chain, stage }) => chains.get(chain)?.get(stage),
             _ => None,
@@ -266,7 +287,7 @@ impl Plan {
             (StepKind::Task(_) | StepKind::Workflow(_), []) => Part::Only,
             (StepKind::Task(_), ["compensate"]) => Part::Compensate,
             (StepKind::Map(_), ["reduce"]) => Part::Reduce,
-            (StepKind::Map(_) | StepKind::Scatter(_), [index]) => {
+            (StepKind::Map(_) | StepKind::Scatter(_) | StepKind::Loop(_), [index]) => {
                 Part::Item(index.parse().ok().filter(|parsed: &usize| parsed.to_string() == *index)?)
             }
             (StepKind::Pipeline(stages), [stage]) => Part::Stage { chain: 0, stage: position(stages, stage)? },

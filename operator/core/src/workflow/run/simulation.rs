@@ -18,6 +18,7 @@ mod check;
 mod definitions;
 mod positions;
 mod reduced;
+mod repeated;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -238,4 +239,14 @@ fn the_checks_find_an_engine_that_goes_on_in_a_pause() {
 fn the_checks_find_an_engine_that_forgets_what_agents_still_do() {
     let caught = caught(Some(Flaw::LateWork), sagas(400));
     assert!(!caught.is_empty(), "nothing was caught");
+}
+
+#[test]
+fn the_checks_find_an_engine_that_does_not_end_its_loops() {
+    let has_loop = |seed: &u64| {
+        let steps = World::new(&mut Random::new(*seed)).definition.steps;
+        steps.iter().any(|step| matches!(step.kind, StepKind::Loop(_)))
+    };
+    let caught = caught(Some(Flaw::Repetition), (0..).filter(has_loop).take(60));
+    assert!(caught.len() > 5, "{caught:?}");
 }

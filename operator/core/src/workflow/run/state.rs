@@ -24,7 +24,7 @@ pub(super) struct TaskKey {
 pub(super) enum Part {
     /// The only one of a task step.
     Only,
-    /// The one for an item of a map, or for a target of a scatter.
+    /// The one for an item of a map, for a target of a scatter, or for an iteration of a loop.
     Item(usize),
     /// The reducing one of a map.
     Reduce,
@@ -145,6 +145,7 @@ pub(super) enum Body {
     Map(MapState),
     Chains(Vec<ChainState>),
     Scatter(ScatterState),
+    Loop(LoopState),
     /// Until this moment.
     Wait(Timestamp),
     /// For a person.
@@ -172,6 +173,16 @@ pub(super) struct ScatterState {
     pub(super) answers: Vec<Answer>,
     /// Targets that failed for good.
     pub(super) failed: usize,
+}
+
+/// The iteration of a loop that runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct LoopState {
+    /// Its number, from 0.
+    pub(super) index: usize,
+    pub(super) task: TaskState,
+    /// Output of the iteration before.
+    pub(super) previous: Value,
 }
 
 /// A branch or a pipeline that runs.
@@ -274,6 +285,7 @@ impl State {
             (Body::Task(task), Part::Only) => Some(task),
             (Body::Map(map), Part::Item(index)) => map.tasks.get(index),
             (Body::Scatter(scatter), Part::Item(index)) => scatter.tasks.get(index),
+            (Body::Loop(repeated), Part::Item(index)) => (repeated.index == index).then_some(&repeated.task),
             (Body::Map(map), Part::Reduce) => map.reduce.as_ref().map(|(task, _)| task),
             (Body::Chains(chains), Part::Stage { chain, stage }) => {
                 chains.get(chain).filter(|chain| chain.stage == stage && !chain.is_done).map(|chain| &chain.task)
@@ -291,6 +303,7 @@ impl State {
             (Body::Task(task), Part::Only) => Some(task),
             (Body::Map(map), Part::Item(index)) => map.tasks.get_mut(index),
             (Body::Scatter(scatter), Part::Item(index)) => scatter.tasks.get_mut(index),
+            (Body::Loop(repeated), Part::Item(index)) => (repeated.index == index).then_some(&mut repeated.task),
             (Body::Map(map), Part::Reduce) => map.reduce.as_mut().map(|(task, _)| task),
             (Body::Chains(chains), Part::Stage { chain, stage }) => chains
                 .get_mut(chain)

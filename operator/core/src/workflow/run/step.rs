@@ -9,7 +9,7 @@ use super::{
     MAX_ITEMS, StepPhase, flaw,
     next::Memo,
     plan::{BodyPlan, Plan, WaitPlan},
-    state::{Body, ChainState, Decision, MapState, Part, ScatterState, State, Status, TaskKey, TaskState},
+    state::{Body, ChainState, Decision, LoopState, MapState, Part, ScatterState, State, Status, TaskKey, TaskState},
 };
 use crate::{
     expression::{Expression, Template},
@@ -76,6 +76,7 @@ impl Fold<'_> {
                     .fresh
                     .extend((0..scatter.tasks.len()).map(|target| TaskKey { step, part: Part::Item(target) }));
             }
+            Body::Loop(_) => self.memo.fresh.push(TaskKey { step, part: Part::Item(0) }),
             Body::Wait(until) => {
                 let until = *until;
                 self.memo.wait_until(until, step);
@@ -105,6 +106,7 @@ impl Fold<'_> {
                 let targets = self.plan.scatter(step).map_or(0, |(scatter, _)| scatter.to as usize);
                 Body::Scatter(ScatterState { tasks: vec![TaskState::DUE; targets], answers: Vec::new(), failed: 0 })
             }
+            BodyPlan::Loop(_) => Body::Loop(LoopState { index: 0, task: TaskState::DUE, previous: Value::Null }),
             BodyPlan::Wait(wait) => Body::Wait(self.end_of_wait(wait)?),
             BodyPlan::Approval => Body::Closed,
             BodyPlan::Chains(chains) => {
@@ -164,6 +166,9 @@ impl Fold<'_> {
             return self.target_answered(key.step, target, output);
         }
         self.state.steps[key.step].succeeded += 1;
+        if let (Part::Item(index), Body::Loop(_)) = (key.part, &self.state.steps[key.step].body) {
+            return self.iteration_done(key.step, index, output);
+        }
         match key.part {
             Part::Only | Part::Reduce => self.succeed(key.step, output.clone()),
             Part::Item(_) => {
@@ -361,7 +366,8 @@ fn is_enough(map: &MapStep, succeeded: u64, tasks: &MapState) -> bool {
 
 fn count_of_tasks(kind: &StepKind, body: &Body) -> u64 {
     let count = match (kind, body) {
-        (StepKind::Task(_) | StepKind::Workflow(_), _) => 1,
+        // A loop counts its iterations as they begin.
+        (StepKind::Task(_) | StepKind::Workflow(_) | StepKind::Loop(_), _) => 1,
         (StepKind::Map(map), Body::Map(tasks)) => {
             tasks.items.len() + usize::from(matches!(map.reduce, Reduce::Task(_)))
         }

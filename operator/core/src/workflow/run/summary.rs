@@ -22,7 +22,7 @@ use crate::{
 pub struct StepView<'r> {
     /// Its name.
     pub name: &'r Name,
-    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `wait`, `approval` or `workflow`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `loop`, `wait`, `approval` or `workflow`.
     pub kind: &'static str,
     /// Where it stands.
     pub phase: StepPhase,
@@ -142,6 +142,7 @@ impl Run {
                     StepKind::Parallel(_) => "parallel",
                     StepKind::Pipeline(_) => "pipeline",
                     StepKind::Scatter(_) => "scatter",
+                    StepKind::Loop(_) => "loop",
                     StepKind::Wait(_) => "wait",
                     StepKind::Approval(_) => "approval",
                     StepKind::Workflow(_) => "workflow",

@@ -7,6 +7,7 @@ mod control;
 mod ends;
 mod gates;
 mod journal;
+mod loops;
 mod patterns;
 mod scatter;
 mod seeds;

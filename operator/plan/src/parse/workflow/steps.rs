@@ -12,7 +12,7 @@ use tetrarch_core::workflow::{
 };
 use tetrarch_crds::workflow as written;
 
-use super::{approval::approval, optional_duration};
+use super::{approval::approval, optional_duration, repeated};
 use crate::{
     duration,
     parse::{at_least, name},
@@ -49,6 +49,7 @@ pub fn tasks(steps: &[written::Step]) -> impl Iterator<Item = (String, &written:
             found.extend(stage_tasks(format!("{path}.pipeline.stages"), &pipeline.stages));
         }
         found.extend(step.scatter.as_ref().map(|scatter| (format!("{path}.scatter.task"), &scatter.task)));
+        found.extend(step.r#loop.as_ref().map(|repeated| (format!("{path}.loop.task"), &repeated.task)));
         found
     })
 }
@@ -113,6 +114,7 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         ("parallel", step.parallel.is_some()),
         ("pipeline", step.pipeline.is_some()),
         ("scatter", step.scatter.is_some()),
+        ("loop", step.r#loop.is_some()),
         ("wait", step.wait.is_some()),
         ("approval", step.approval.is_some()),
         ("workflow", step.workflow.is_some()),
@@ -143,6 +145,9 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
     if let Some(written) = &step.scatter {
         return scatter(written, &format!("{path}.scatter"), violations).map(Box::new).map(StepKind::Scatter);
     }
+    if let Some(written) = &step.r#loop {
+        return repeated::read(written, &format!("{path}.loop"), violations).map(Box::new).map(StepKind::Loop);
+    }
     if let Some(written) = &step.wait {
         return wait(written, &format!("{path}.wait"), violations).map(StepKind::Wait);
     }
@@ -153,8 +158,10 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         let read = sub_workflow(written, &format!("{path}.workflow"), violations);
         return read.map(Box::new).map(StepKind::Workflow);
     }
-    violations
-        .add(path, "has no kind: write one of task, map, parallel, pipeline, scatter, wait, approval or workflow");
+    violations.add(
+        path,
+        "has no kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval or workflow",
+    );
     None
 }
 
@@ -264,7 +271,7 @@ fn gather(gather: &written::Gather, path: &str, violations: &mut Violations) -> 
     }
 }
 
-fn task(task: &written::Task, path: &str, violations: &mut Violations) -> Option<Task> {
+pub(super) fn task(task: &written::Task, path: &str, violations: &mut Violations) -> Option<Task> {
     let agent = selector(&task.agent, &format!("{path}.agent"), violations);
     let timeout = match &task.timeout {
         Some(_) => optional_duration(&format!("{path}.timeout"), task.timeout.as_ref(), violations),

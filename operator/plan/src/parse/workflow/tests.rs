@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use tetrarch_core::workflow::definition::{Gather, Late, StepKind, Wait};
+use tetrarch_core::workflow::definition::{Exhausted, Gather, Late, StepKind, Wait};
 
 use super::definition;
 
@@ -56,7 +56,7 @@ fn ways_to_gather_are_read(#[case] written: Value, #[case] expected: Gather) {
 )]
 #[case::no_kind(
     json!({"name": "s"}),
-    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter, wait, approval or workflow"
+    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval or workflow"
 )]
 fn mistakes_are_told(#[case] step: Value, #[case] expected: &str) {
     let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
@@ -140,4 +140,28 @@ fn mistakes_of_runs_of_other_workflows_are_told(#[case] called: Value, #[case] e
     let step = json!({"name": "s", "workflow": called});
     let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(told, [expected]);
+}
+
+#[test]
+fn a_loop_is_read_with_its_defaults() {
+    let of = |extra: Value| {
+        let mut written = json!({"task": {"agent": {"capability": "c"}}, "until": "output.done"});
+        written.as_object_mut().unwrap().extend(extra.as_object().cloned().unwrap());
+        let read = definition(&workflow(&json!({"name": "s", "loop": written}))).unwrap();
+        let StepKind::Loop(read) = &read.steps[0].kind else { panic!("{read:?}") };
+        (read.max_iterations, read.interval.as_secs(), read.on_exhausted)
+    };
+    assert_eq!(of(json!({})), (10, 0, Exhausted::Fail));
+    assert_eq!(
+        of(json!({"maxIterations": 3, "interval": "5s", "onExhausted": "Continue"})),
+        (3, 5, Exhausted::Continue)
+    );
+}
+
+#[test]
+fn the_selector_of_a_loop_is_known_to_policies() {
+    let read = super::selectors(&workflow(
+        &json!({"name": "s", "loop": {"task": {"agent": {"capability": "c"}}, "until": "true"}}),
+    ));
+    assert_eq!(read[0].0, "spec.steps[0].loop.task.agent.capability");
 }

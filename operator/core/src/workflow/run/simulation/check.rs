@@ -4,6 +4,7 @@ mod compensated;
 mod controlled;
 mod decided;
 mod gathered;
+mod repeated;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,6 +107,7 @@ pub(super) fn check(definition: &Definition, journal: &[(Entry, Timestamp)]) -> 
     named("I8", compensated::check(definition, &facts, (end, phase, message)))?;
     for step in &definition.steps {
         named("I9", check_order(definition, &facts, step))?;
+        named("I9", repeated::check(&facts, journal, step))?;
         if phase == FinalPhase::Succeeded {
             named("I2", check_success(&facts, step, end))?;
         }
@@ -166,6 +168,7 @@ fn retry_of(step: &Step, path: &TaskPath) -> Option<Retry> {
         (StepKind::Map(_), ["reduce"]) => None,
         (StepKind::Map(map), _) => Some(map.task.retry),
         (StepKind::Scatter(scatter), _) => Some(scatter.task.retry),
+        (StepKind::Loop(repeated), _) => Some(repeated.task.retry),
         (StepKind::Pipeline(stages), [stage]) => {
             stages.iter().find(|s| s.name.as_str() == *stage).map(|s| s.task.retry)
         }
@@ -249,6 +252,7 @@ fn has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
         StepKind::Pipeline(stages) => good.len() == stages.len(),
         StepKind::Parallel(branches) => good.len() == branches.iter().map(|branch| branch.stages.len()).sum::<usize>(),
         StepKind::Scatter(scatter) => gathered(facts, step, scatter, position).is_some(),
+        StepKind::Loop(of) => (good.len(), true) == super::repeated::expected(of),
         StepKind::Wait(_) => facts.waited.get(name.as_str()).is_some_and(|at| *at < position),
         StepKind::Map(map) => {
             let items = map.items.as_array().map_or(0, Vec::len);
@@ -291,6 +295,7 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
         StepKind::Wait(_) => Value::Null,
         StepKind::Approval(_) => facts.decided.get(name.as_str()).map_or(Value::Null, |said| said.output.clone()),
         StepKind::Task(_) | StepKind::Workflow(_) => json!(name.as_str()),
+        StepKind::Loop(of) => json!(format!("{name}:{}", super::repeated::expected(of).0 - 1)),
         StepKind::Pipeline(stages) => json!(format!("{name}:{}", stages[stages.len() - 1].name)),
         StepKind::Parallel(branches) => branches
             .iter()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
-use super::world::Random;
+use super::{repeated, world::Random};
 use crate::workflow::{
     approval::{Approval, TimeoutDecision},
     child::SubWorkflow,
@@ -73,11 +73,12 @@ fn random_kind(random: &mut Random) -> StepKind {
             .collect()
     };
     match random.below(17) {
-        15.. => StepKind::Workflow(Box::new(SubWorkflow {
+        15 => StepKind::Workflow(Box::new(SubWorkflow {
             name: name("other"),
             parameters: Map::from_iter([("run".to_owned(), json!("${run.id}"))]),
             retry: random_task(random).retry,
         })),
+        16.. => repeated::random_loop(random),
         13..15 => StepKind::Approval(random_question(random)),
         12 => StepKind::Wait(Wait::For(Duration::from_millis(random.below(3_000) as u64))),
         0..4 => StepKind::Task(random_task(random)),
@@ -128,7 +129,7 @@ fn random_scatter(random: &mut Random) -> StepKind {
     StepKind::Scatter(Box::new(ScatterStep { task: random_task(random), to: number(to), gather, late }))
 }
 
-fn random_task(random: &mut Random) -> Task {
+pub(super) fn random_task(random: &mut Random) -> Task {
     let mut task = once(json!({"run": "${run.id}"}));
     task.retry.limit = u32::try_from(random.below(3)).unwrap();
     task
