@@ -62,10 +62,30 @@ pub struct OrchestratorSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub policies: Vec<Policy>,
+    /// Where traces of runs go. Default: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
     /// Public keys that images of agents may be required to be signed with (`require.signedBy`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub signing_keys: Vec<SigningKey>,
+}
+
+/// Where traces of runs go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Telemetry {
+    /// Base address of a collector that takes OTLP over HTTP, such as `http://collector.observability:4318`; spans are posted to its `/v1/traces`. The way to it is not encrypted: name a collector in the cluster, which can send on with TLS.
+    #[schemars(length(max = 512), regex(pattern = r"^http://[a-zA-Z0-9.-]+(:[1-9][0-9]{0,4})?(/[-a-zA-Z0-9._~/]*)?$"))]
+    pub otlp_endpoint: String,
+    /// So many of a hundred runs are traced, 0 to 100. Default 100.
+    #[serde(default = "default_sampling")]
+    #[schemars(range(min = 0, max = 100))]
+    pub sampling_percent: i32,
+}
+
+const fn default_sampling() -> i32 {
+    100
 }
 
 /// A public key that signatures of images are checked with.

@@ -202,6 +202,11 @@ fn cases(department: &Department) -> Vec<Case> {
         ),
         case("more than all must succeed", map(json!({"minSuccessPercent": 101})), &["minSuccessPercent", "100"]),
         case(
+            "traces over an encrypted way",
+            orchestrator(&json!({"telemetry": {"otlpEndpoint": "https://collector:4318"}})),
+            &["spec.telemetry.otlpEndpoint"],
+        ),
+        case(
             "a Workflow without weight",
             department.workflow("refused", &json!([{"name": "a", "task": task}]), &json!({"weight": 0})),
             &["spec.weight", "greater than or equal to 1"],

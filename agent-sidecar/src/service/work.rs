@@ -6,7 +6,7 @@ use tetrarch_bus::{
     Bus, blob,
     write::{self, MIN_BATCH, Message, Written},
 };
-use tetrarch_core::{id::TaskId, workflow::journal::FailureReason};
+use tetrarch_core::{id::TaskId, trace, workflow::journal::FailureReason};
 use tetrarch_protocol::{
     VERSION, agent as wire,
     blob::{MAX_INLINE, Payload},
@@ -163,7 +163,7 @@ impl Service {
                 deadline: jiff::Timestamp::now() + timeout,
                 input,
             },
-            traceparent: envelope.traceparent,
+            traceparent: envelope.traceparent.and_then(|traceparent| trace::for_call(&traceparent, &held.id)),
             idempotent: envelope.idempotent,
             timeout,
         };

@@ -13,5 +13,6 @@ pub mod policy;
 pub mod priority;
 pub mod routing;
 pub mod schedule;
+pub mod trace;
 pub mod unit;
 pub mod workflow;

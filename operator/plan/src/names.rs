@@ -211,6 +211,8 @@ pub const POLICY_DEFAULT_DENY: &str = "tetrarch-default-deny";
 pub const POLICY_DNS: &str = "tetrarch-dns";
 /// NetworkPolicy that lets supervisors and agents reach the bus.
 pub const POLICY_BUS: &str = "tetrarch-bus";
+/// NetworkPolicy that lets supervisors reach the collector of traces.
+pub const POLICY_TELEMETRY: &str = "tetrarch-telemetry";
 /// NetworkPolicy that lets metrics be scraped.
 pub const POLICY_METRICS: &str = "tetrarch-metrics";
 /// `ClusterRole` of the installation that a Domain's admins are bound to in its namespace.

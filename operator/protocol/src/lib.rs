@@ -6,6 +6,7 @@ pub mod blob;
 pub mod control;
 pub mod journal;
 pub mod load;
+pub mod otlp;
 pub mod permission;
 pub mod snapshot;
 pub mod stream;

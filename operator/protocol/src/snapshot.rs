@@ -42,6 +42,19 @@ pub struct SupervisorSnapshot {
     pub pools: Vec<PoolSnapshot>,
     /// Limits of the four priority classes.
     pub classes: Vec<ClassLimits>,
+    /// Where traces of runs go; none means nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetrySnapshot>,
+}
+
+/// Where traces of runs go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TelemetrySnapshot {
+    /// Base address of a collector that takes OTLP over HTTP, such as `http://collector.observability:4318`.
+    pub otlp_endpoint: String,
+    /// So many of a hundred runs are traced.
+    pub sampling_percent: u32,
 }
 
 /// A pool as a Supervisor needs to know it.

@@ -1,5 +1,6 @@
 //! Follows what the operator writes for this Supervisor: its pools and classes, its Workflows.
 
+use jiff::Timestamp;
 use tetrarch_bus::{
     Bus,
     follow::{Delivered, Event as Followed},
@@ -20,8 +21,8 @@ pub enum Event {
     Restarted,
     /// The Supervisor's own configuration.
     Supervisor(Box<SupervisorSnapshot>),
-    /// A Workflow.
-    Workflow(Name, Box<WorkflowSnapshot>),
+    /// A Workflow, and when the operator wrote it.
+    Workflow(Name, Box<WorkflowSnapshot>, Timestamp),
     /// A Workflow is gone.
     Removed(Name),
     /// Everything that is there now has been told.
@@ -64,7 +65,7 @@ fn decode(message: &Delivered) -> Option<Event> {
         (None, true) => None,
         (Some(workflow), false) => {
             let snapshot = serde_json::from_slice(&message.payload).map_err(|e| unreadable(&e)).ok()?;
-            Some(Event::Workflow(workflow, Box::new(snapshot)))
+            Some(Event::Workflow(workflow, Box::new(snapshot), message.at))
         }
         (None, false) => {
             let snapshot = serde_json::from_slice(&message.payload).map_err(|e| unreadable(&e)).ok()?;

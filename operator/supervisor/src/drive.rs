@@ -13,6 +13,7 @@ mod queues;
 mod retain;
 mod runs;
 mod summarize;
+mod trace;
 mod triggers;
 mod turns;
 
@@ -36,9 +37,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{children::Children, queues::Queues, runs::Runs, triggers::Triggers, turns::Turns};
+use self::{children::Children, queues::Queues, runs::Runs, trace::Tracer, triggers::Triggers, turns::Turns};
 use crate::{
     config, consumers,
+    export::Export,
     http::Progress,
     janitor::{Job, Removed},
     journal,
@@ -73,6 +75,7 @@ pub struct Outputs {
     pub jobs: mpsc::Sender<Job>,
     pub reports: mpsc::Sender<Report>,
     pub wanted: watch::Sender<Option<consumers::Wanted>>,
+    pub spans: mpsc::Sender<Export>,
     pub metrics: Metrics,
     pub progress: Arc<Progress>,
 }
@@ -82,6 +85,8 @@ pub struct Outputs {
 struct Config {
     supervisor: Option<SupervisorSnapshot>,
     workflows: BTreeMap<Name, WorkflowSnapshot>,
+    /// When the operator wrote each Workflow last.
+    written: BTreeMap<Name, Timestamp>,
     /// While everything is told anew: the Workflows told so far.
     told: Option<BTreeSet<Name>>,
 }
@@ -130,6 +135,7 @@ pub struct Driver {
     /// The lines of runs that wait for a place.
     lines: BTreeMap<Class, Line>,
     turns: Turns,
+    tracer: Tracer,
     loads: Loads,
     held: Held,
     is_caught_up: bool,
@@ -148,6 +154,7 @@ pub struct Driver {
 impl Driver {
     /// A driver that knows nothing yet.
     pub fn new(supervisor: Name, outputs: Outputs) -> Self {
+        let tracer = Tracer::new(outputs.spans.clone(), outputs.metrics.clone());
         Self {
             supervisor,
             outputs,
@@ -159,6 +166,7 @@ impl Driver {
             queues: Queues::default(),
             lines: BTreeMap::new(),
             turns: Turns::default(),
+            tracer,
             loads: Loads::default(),
             held: Held::new(),
             is_caught_up: false,
@@ -305,25 +313,29 @@ impl Driver {
             config::Event::Restarted => self.config.told = Some(BTreeSet::new()),
             config::Event::Supervisor(snapshot) => {
                 self.queues.configure(&snapshot.pools);
+                self.tracer.configure(snapshot.telemetry.as_ref());
                 self.config.supervisor = Some(*snapshot);
                 self.changed.places = true;
                 self.changed.consumers = true;
                 self.changed.load = true;
                 self.changed.runs.extend(self.runs.waiting_for_pools());
             }
-            config::Event::Workflow(name, snapshot) => {
+            config::Event::Workflow(name, snapshot, written) => {
                 if let Some(told) = &mut self.config.told {
                     told.insert(name.clone());
                 }
                 self.changed.control.extend(self.runs.of_workflow(&name).cloned());
+                self.config.written.insert(name.clone(), written);
                 self.config.workflows.insert(name, *snapshot);
             }
             config::Event::Removed(name) => {
                 self.config.workflows.remove(&name);
+                self.config.written.remove(&name);
             }
             config::Event::Synced => {
                 if let Some(told) = self.config.told.take() {
                     self.config.workflows.retain(|name, _| told.contains(name));
+                    self.config.written.retain(|name, _| told.contains(name));
                 }
                 self.is_configured = true;
                 self.outputs.progress.is_configured.store(true, Ordering::Relaxed);

@@ -53,6 +53,32 @@ pub struct Record {
     pub body: Body,
     /// Entries that are still to come, as of this one.
     pub pending: u64,
+    /// Of a result: what the sidecar says of the call.
+    pub call: Option<Call>,
+}
+
+/// A call of an agent, by its sidecar's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The agent's pod.
+    pub agent: String,
+    /// How often the task had been delivered.
+    pub deliveries: u64,
+    /// When the agent was called.
+    pub started_at: Timestamp,
+    /// When it answered.
+    pub finished_at: Timestamp,
+}
+
+impl Call {
+    fn of(envelope: &ResultEnvelope) -> Self {
+        Self {
+            agent: envelope.agent.clone(),
+            deliveries: envelope.deliveries,
+            started_at: envelope.started_at,
+            finished_at: envelope.finished_at,
+        }
+    }
 }
 
 /// What an entry says.
@@ -147,6 +173,7 @@ fn decode(message: &Delivered) -> Option<Decoded> {
         run,
         body,
         pending: message.pending,
+        call: None,
     };
     let subject = match message.subject.parse::<Subject>() {
         Ok(subject) => subject,
@@ -181,18 +208,19 @@ fn decode(message: &Delivered) -> Option<Decoded> {
             }
         }),
         Subject::Result { task, .. } => match serde_json::from_slice::<ResultEnvelope>(&message.payload) {
-            Ok(ResultEnvelope { outcome: ResultOutcome::Succeeded { output: payload @ Payload::Blob(_) }, .. }) => {
-                let body = Body::Unreadable(String::new());
-                Decoded::Large { record: record(task.run, body), path: task.path, attempt: task.attempt, payload }
-            }
             Ok(envelope) => {
+                let call = Some(Call::of(&envelope));
+                if let ResultOutcome::Succeeded { output: payload @ Payload::Blob(_) } = envelope.outcome {
+                    let record = Record { call, ..record(task.run, Body::Unreadable(String::new())) };
+                    return Some(Decoded::Large { record, path: task.path, attempt: task.attempt, payload });
+                }
                 let outcome = match envelope.outcome {
                     ResultOutcome::Succeeded { output: Payload::Inline(output) } => Outcome::Succeeded { output },
                     ResultOutcome::Succeeded { output: Payload::Blob(_) } => return None,
                     ResultOutcome::Failed { reason, message } => Outcome::Failed { reason, message },
                     ResultOutcome::Unknown { message } => Outcome::Unknown { message },
                 };
-                Decoded::Whole(record(task.run, result(task.path, task.attempt, outcome)))
+                Decoded::Whole(Record { call, ..record(task.run, result(task.path, task.attempt, outcome)) })
             }
             Err(error) => {
                 tracing::error!(%task, sequence = message.sequence, %error, "result is not readable");

@@ -4,7 +4,8 @@
 //!  CONFIG ──> config ──┐                       ┌──> writer  ──> WORK (dispatches and run events, conditional, in batches)
 //!  WORK ──> journal ───┤                       ├──> janitor ──> WORK (withdrawals, purges), BLOB
 //!  LEASE <─> leases ───┼──> drive (one task, ──┼──> consumers ─> WORK (one pull consumer per pool and class)
-//!  load.> ──> loads ───┘    all the state)     └──> report  ──> REPORT
+//!  load.> ──> loads ───┘    all the state)     ├──> report  ──> REPORT
+//!                                              └──> export  ──> the collector of traces
 //! ```
 //!
 //! The state of every run is folded from the journal by every replica; only the holder of a run's lease acts on it. When two
@@ -13,6 +14,7 @@
 mod config;
 mod consumers;
 mod drive;
+mod export;
 mod http;
 pub mod inspect;
 mod janitor;

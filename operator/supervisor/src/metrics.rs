@@ -30,6 +30,30 @@ pub struct Metrics {
     journal_lag: IntGauge,
     partitions: IntGauge,
     conflicts: IntCounterVec,
+    spans: IntCounterVec,
+}
+
+/// What became of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanEnd {
+    /// The collector took it.
+    Exported,
+    /// The collector was not reached or refused it.
+    Refused,
+    /// It found no room among those that wait for the collector.
+    Dropped,
+}
+
+impl SpanEnd {
+    const ALL: [Self; 3] = [Self::Exported, Self::Refused, Self::Dropped];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 /// Why a write had to be repeated or dropped.
@@ -82,9 +106,13 @@ impl Metrics {
                 "Writes to the journal that were refused",
                 &["reason"],
             )?,
+            spans: counter("tetrarch_spans_total", "Spans of traces, by what became of them", &["result"])?,
             latency,
             registry,
         };
+        for end in SpanEnd::ALL.map(SpanEnd::as_str) {
+            metrics.spans.with_label_values(&[end]);
+        }
         for class in Class::ALL.map(Class::as_str) {
             metrics.dispatched.with_label_values(&[class]);
             metrics.runs_active.with_label_values(&[class]);
@@ -152,6 +180,11 @@ impl Metrics {
             Refusal::Error => "error",
         };
         self.conflicts.with_label_values(&[reason]).inc();
+    }
+
+    /// Spans were sent, or dropped.
+    pub fn spans_ended(&self, end: SpanEnd, count: usize) {
+        self.spans.with_label_values(&[end.as_str()]).inc_by(count as u64);
     }
 
     /// Everything in the text format.

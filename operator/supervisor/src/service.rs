@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config, consumers,
     drive::{Driver, Inputs, Outputs},
+    export,
     http::{self, Progress},
     janitor, journal,
     leases::{self, Held, Timing},
@@ -196,8 +197,11 @@ pub async fn start(options: Options) -> Result<Handle, Error> {
     let (overtaken_tx, overtaken) = mpsc::unbounded_channel();
     writers.spawn(report::run(bus.clone(), reports_rx, overtaken_tx));
 
+    let (spans, spans_rx) = mpsc::channel(export::BUFFER);
+    writers.spawn(export::run(spans_rx, metrics.clone()));
+
     let inputs = Inputs { journal, config, beats, held, done, removed, overtaken };
-    let outputs = Outputs { requests, jobs, reports, wanted, metrics: metrics.clone(), progress };
+    let outputs = Outputs { requests, jobs, reports, wanted, spans, metrics: metrics.clone(), progress };
     let drive = Driver::new(supervisor, outputs);
     driver.spawn(drive.run(inputs, options.report_every, stop.clone()));
 

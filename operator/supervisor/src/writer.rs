@@ -61,6 +61,8 @@ pub struct Dispatch {
     pub deadline: Timestamp,
     /// Whether it may be handed to an agent twice.
     pub idempotent: bool,
+    /// Its trace context.
+    pub traceparent: Option<String>,
 }
 
 /// The end of a run, for the step that stands for it.
@@ -178,7 +180,8 @@ async fn encode(bus: &Bus, supervisor: &Name, request: Request) -> Result<Messag
             Ok(Message { subject, payload: body.into(), expected })
         }
         Request::Dispatch(dispatch) => {
-            let Dispatch { task, pool, class, workflow, input, timeout_ms, deadline, idempotent } = *dispatch;
+            let Dispatch { task, pool, class, workflow, input, timeout_ms, deadline, idempotent, traceparent } =
+                *dispatch;
             let name = format!("{}/{}/{}/in", task.run, task.path, task.attempt);
             let envelope = TaskEnvelope {
                 version: VERSION,
@@ -187,7 +190,7 @@ async fn encode(bus: &Bus, supervisor: &Name, request: Request) -> Result<Messag
                 timeout_ms,
                 deadline,
                 idempotent,
-                traceparent: None,
+                traceparent,
             };
             let subject = Subject::Task { supervisor: supervisor.clone(), pool, class, task }.to_string();
             Ok(Message::new(subject, serde_json::to_vec(&envelope).map_err(failed)?))

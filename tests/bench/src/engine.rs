@@ -74,6 +74,7 @@ impl Engine {
                 .into_iter()
                 .map(|class| ClassLimits { class, max_concurrent: 1000, timeout: Duration::from_mins(15) })
                 .collect(),
+            telemetry: None,
         };
         bus.put(stream::CONFIG_BUCKET, &snapshot::supervisor_key(&supervisor), serde_json::to_vec(&configuration)?)
             .await?;

@@ -6,23 +6,31 @@
 
 use serde_json::{Value, json};
 
+use tetrarch_protocol::snapshot::TelemetrySnapshot;
+
 use crate::{
     names,
     object::{Kind, Object, ObjectKey},
+    parse::orchestrator::collector_port,
     settings::Settings,
 };
 
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// All NetworkPolicies, the closing one first.
-pub fn policies(namespace: &str, labels: &Value, settings: &Settings) -> Vec<Object> {
+pub fn policies(
+    namespace: &str,
+    labels: &Value,
+    settings: &Settings,
+    telemetry: Option<&TelemetrySnapshot>,
+) -> Vec<Object> {
     let policy = |name: &str, spec: Value| {
         Object::new(
             ObjectKey::namespaced(Kind::NetworkPolicy, namespace, name),
             json!({ "metadata": { "labels": labels }, "spec": spec }),
         )
     };
-    vec![
+    let mut policies = vec![
         policy(names::POLICY_DEFAULT_DENY, json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] })),
         // To any address, because a node-local cache answers on an address of the node and not of a pod.
         policy(
@@ -35,7 +43,19 @@ pub fn policies(namespace: &str, labels: &Value, settings: &Settings) -> Vec<Obj
         ),
         policy(names::POLICY_BUS, bus_egress(settings)),
         policy(names::POLICY_METRICS, metrics_ingress(settings)),
-    ]
+    ];
+    let collector = telemetry.and_then(|telemetry| collector_port(&telemetry.otlp_endpoint));
+    policies.extend(collector.map(|port| policy(names::POLICY_TELEMETRY, telemetry_egress(port))));
+    policies
+}
+
+/// To any address, because a name says nothing of the pods or nodes behind it. Agents never send traces this way.
+fn telemetry_egress(port: u16) -> Value {
+    json!({
+        "podSelector": { "matchLabels": { names::LABEL_COMPONENT: names::Component::Supervisor.as_str() } },
+        "policyTypes": ["Egress"],
+        "egress": [{ "ports": [{ "port": port, "protocol": "TCP" }] }],
+    })
 }
 
 /// Pods that the operator makes: runtimes of Supervisors and agents.
@@ -71,4 +91,16 @@ fn metrics_ingress(settings: &Settings) -> Value {
             ],
         }],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_supervisors_reach_the_collector_of_traces() {
+        let policy = telemetry_egress(4318);
+        assert_eq!(policy["podSelector"]["matchLabels"][names::LABEL_COMPONENT], "supervisor");
+        assert_eq!(policy["egress"], json!([{ "ports": [{ "port": 4318, "protocol": "TCP" }] }]));
+    }
 }

@@ -8,7 +8,7 @@ use tetrarch_core::priority::ClassLimits;
 use tetrarch_crds::AgentPool;
 use tetrarch_protocol::{
     VERSION,
-    snapshot::{PoolSnapshot, SupervisorSnapshot},
+    snapshot::{PoolSnapshot, SupervisorSnapshot, TelemetrySnapshot},
 };
 
 use crate::{
@@ -30,19 +30,24 @@ pub struct Pools<'a> {
     pub index: &'a Index,
 }
 
-/// The configuration of a Supervisor: its pools, sorted by name, and the limits of the classes.
+/// The configuration of a Supervisor: its pools, sorted by name, and the limits of the classes, and where traces go.
 ///
 /// Listed are the pools that are valid and within the limit on agents, and those that have agents anyway: a pool that is no
 /// longer accepted keeps its agents, and they keep their work. A pool whose change waits for an approval is listed as its
 /// agents were started.
-pub fn supervisor(name: &str, pools: Pools<'_>, classes: Vec<ClassLimits>) -> SupervisorSnapshot {
+pub fn supervisor(
+    name: &str,
+    pools: Pools<'_>,
+    classes: Vec<ClassLimits>,
+    telemetry: Option<TelemetrySnapshot>,
+) -> SupervisorSnapshot {
     let within = hierarchy::pools_within_limit(name, pools.all, pools.largest);
     let mut listed: Vec<PoolSnapshot> = hierarchy::pools_of(name, pools.all)
         .filter(|pool| within.iter().any(|w| Arc::ptr_eq(w, pool)) || has_agents(pool))
         .filter_map(|pool| pool_snapshot(pool, pools))
         .collect();
     listed.sort_by(|a, b| a.name.cmp(&b.name));
-    SupervisorSnapshot { version: VERSION, pools: listed, classes }
+    SupervisorSnapshot { version: VERSION, pools: listed, classes, telemetry }
 }
 
 fn pool_snapshot(object: &AgentPool, pools: Pools<'_>) -> Option<PoolSnapshot> {

@@ -175,7 +175,8 @@ fn effects(
     let quota = parsed.quota.iter().map(|quota| limits::quota(&name, &labels, quota, booked));
     let mut children: Vec<Object> = quota.collect();
     children.push(limits::limit_range(&name, &labels));
-    children.extend(network::policies(&name, &labels, &observed.settings));
+    let telemetry = parse::orchestrator::telemetry(&orchestrator.spec);
+    children.extend(network::policies(&name, &labels, &observed.settings, telemetry.as_ref()));
     children.extend(members::role_bindings(&name, &labels, &object.spec.members));
 
     let unwanted = prune(&observed.children, &children);

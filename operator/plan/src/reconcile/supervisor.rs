@@ -93,7 +93,8 @@ pub fn supervisor(object: &Supervisor, observed: &Observed, now: Timestamp) -> P
                 largest,
                 index: &observed.index,
             };
-            let snapshot = snapshot::supervisor(name.as_str(), pools, classes);
+            let snapshot =
+                snapshot::supervisor(name.as_str(), pools, classes, parse::orchestrator::telemetry(&orchestrator.spec));
             effects.push(Effect::PublishConfig {
                 domain: domain.clone(),
                 key: config::supervisor_key(&name),

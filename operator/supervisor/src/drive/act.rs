@@ -13,6 +13,7 @@ use tetrarch_protocol::{snapshot::WorkflowSnapshot, subject::Subject};
 use super::{
     Driver,
     runs::{Attempt, Slot},
+    trace::Tracer,
     turns::Waiting,
 };
 use crate::{
@@ -83,7 +84,7 @@ impl Driver {
                 dispatch @ Action::Dispatch { .. } => {
                     let snapshot = self.config.workflows.get(&slot.run.definition().workflow);
                     dispatched += 1;
-                    if let Some(request) = route(slot, &mut self.queues, snapshot, dispatch) {
+                    if let Some(request) = route(slot, &mut self.queues, snapshot, &self.tracer, dispatch) {
                         self.requests.push(request);
                     }
                 }
@@ -225,6 +226,7 @@ fn route(
     slot: &mut Slot,
     queues: &mut super::queues::Queues,
     snapshot: Option<&WorkflowSnapshot>,
+    tracer: &Tracer,
     action: Action,
 ) -> Option<Request> {
     let Action::Dispatch { path, attempt, agent, input, timeout, deadline } = action else { return None };
@@ -241,8 +243,10 @@ fn route(
     queues.add(&pool, slot.owner_in(snapshot));
     slot.writing.insert(key.clone(), pool.clone());
     let (path, attempt) = key;
+    let task = TaskId { run: slot.run.id().clone(), path, attempt };
     Some(Request::Dispatch(Box::new(Dispatch {
-        task: TaskId { run: slot.run.id().clone(), path, attempt },
+        traceparent: tracer.context(&task),
+        task,
         pool,
         class: slot.class(),
         workflow: slot.run.definition().workflow.clone(),

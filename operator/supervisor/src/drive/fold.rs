@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use tetrarch_core::{
-    id::{RunId, TaskPath},
+    id::{RunId, TaskId, TaskPath},
     workflow::{
         journal::{Entry, Outcome, RunEvent},
         run::{Run, RunPhase},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     janitor::Job,
-    journal::{Body, Event, Record},
+    journal::{Body, Call, Event, Record},
 };
 
 impl Driver {
@@ -70,7 +70,7 @@ impl Driver {
     }
 
     fn fold(&mut self, record: Record) {
-        let Record { sequence, at, run, body, .. } = record;
+        let Record { sequence, at, run, body, call, .. } = record;
         let entry = match body {
             Body::Entry(entry) => entry,
             Body::Unreadable(why) => {
@@ -89,7 +89,7 @@ impl Driver {
             self.fold_orphan(run);
             return;
         }
-        self.fold_known(&run, &entry, sequence, at);
+        self.fold_known(&run, &entry, sequence, at, call.as_ref());
     }
 
     /// Perhaps a newer version wrote it. To go on as if it were not there could undo what it says, so the run waits for that version.
@@ -112,6 +112,7 @@ impl Driver {
         if self.owns(&id) && self.is_caught_up {
             let workflow = &run.definition().workflow;
             tracing::info!(run = %id, %workflow, class = %run.definition().class, cause = run.cause(), "run accepted");
+            self.tracer.observe_accepted(&run, self.config.written.get(workflow).copied());
         }
         self.wanted.remove(&id);
         self.changed.summaries.insert(run.definition().workflow.clone());
@@ -132,7 +133,7 @@ impl Driver {
         }
     }
 
-    fn fold_known(&mut self, id: &RunId, entry: &Entry, sequence: u64, at: Timestamp) {
+    fn fold_known(&mut self, id: &RunId, entry: &Entry, sequence: u64, at: Timestamp, call: Option<&Call>) {
         let is_live = self.is_caught_up && self.owns(id);
         let Some(slot) = self.runs.get_mut(id) else { return };
         let phase = slot.run.phase();
@@ -168,6 +169,9 @@ impl Driver {
                         let seconds = at.duration_since(outstanding.at).as_secs_f64();
                         self.outputs.metrics.task_completed(slot.class(), outcome, seconds);
                         observe_result(id, path, *attempt, outcome);
+                        let task = TaskId { run: id.clone(), path: path.clone(), attempt: *attempt };
+                        let time = (outstanding.at, at);
+                        self.tracer.observe_attempt(&task, outstanding.pool.as_str(), time, outcome, call);
                     }
                 }
             }
@@ -187,6 +191,7 @@ impl Driver {
             if is_live {
                 self.outputs.metrics.run_finished(slot.class(), ended);
                 tracing::info!(run = %id, phase = ?ended, reason = slot.run.message(), "run finished");
+                self.tracer.observe_end(&slot.run);
             }
             let accepted = slot.accepted;
             self.runs.finish(accepted);

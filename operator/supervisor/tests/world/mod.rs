@@ -40,8 +40,8 @@ use tetrarch_protocol::{
     load::Heartbeat,
     permission,
     snapshot::{
-        self, PoolSnapshot, RunRequest, ScheduleSnapshot, StepDecision, SupervisorSnapshot, WorkflowLimits,
-        WorkflowSnapshot,
+        self, PoolSnapshot, RunRequest, ScheduleSnapshot, StepDecision, SupervisorSnapshot, TelemetrySnapshot,
+        WorkflowLimits, WorkflowSnapshot,
     },
     stream::{CONFIG_BUCKET, REPORT_BUCKET, WORK, task_consumer},
     subject::{self, Subject},
@@ -88,6 +88,8 @@ pub struct World {
     pub bus: Bus,
     pub supervisor: Name,
     pools: Vec<PoolSnapshot>,
+    /// Takes effect with the next [`World::configure`].
+    pub telemetry: Option<TelemetrySnapshot>,
 }
 
 impl World {
@@ -112,7 +114,7 @@ impl World {
             NatsServer::start_with(tetrarch_testkit::nats::Options { extra, ..Default::default() }).await.unwrap();
         let bus = connect(&server, "test").await;
         bus.ensure_domain(settings).await.unwrap();
-        let mut world = Self { server, bus, supervisor: name("sup"), pools: Vec::new() };
+        let mut world = Self { server, bus, supervisor: name("sup"), pools: Vec::new(), telemetry: None };
         world.configure(&["worker"], 10).await;
         world
     }
@@ -129,8 +131,12 @@ impl World {
             })
             .collect();
         let limit = |class| ClassLimits { class, max_concurrent: places, timeout: Duration::from_mins(2) };
-        let snapshot =
-            SupervisorSnapshot { version: VERSION, pools: self.pools.clone(), classes: Class::ALL.map(limit).to_vec() };
+        let snapshot = SupervisorSnapshot {
+            version: VERSION,
+            pools: self.pools.clone(),
+            classes: Class::ALL.map(limit).to_vec(),
+            telemetry: self.telemetry.clone(),
+        };
         self.put(&snapshot::supervisor_key(&self.supervisor), &snapshot).await;
     }
 
