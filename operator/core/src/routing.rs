@@ -19,6 +19,18 @@ pub struct Candidate {
     pub load: u64,
 }
 
+impl Candidate {
+    /// How well the pool does what the selector asks for, 0 to 100; nothing when it does not do it at all.
+    pub fn proficiency(&self, selector: &AgentSelector) -> Option<u32> {
+        match selector {
+            AgentSelector::Pool(pool) => (self.pool == *pool).then_some(100),
+            AgentSelector::Capability(capability) => {
+                self.capabilities.iter().find(|(name, _)| name == capability).map(|(_, proficiency)| *proficiency)
+            }
+        }
+    }
+}
+
 /// Why no pool can take a task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -34,25 +46,20 @@ pub enum Error {
 
 /// The pool that a task with this selector goes to.
 pub fn choose<'a>(selector: &AgentSelector, candidates: &'a [Candidate]) -> Result<&'a Candidate, Error> {
-    match selector {
-        AgentSelector::Pool(name) => {
-            candidates.iter().find(|c| c.pool == *name).ok_or_else(|| Error::UnknownPool(name.clone()))
-        }
-        AgentSelector::Capability(capability) => candidates
-            .iter()
-            .filter_map(|c| {
-                let proficiency = c.capabilities.iter().find(|(name, _)| name == capability)?.1;
-                Some((c, proficiency))
-            })
-            .min_by_key(|(c, proficiency)| {
-                // A pool without a ready agent is chosen last, but it is chosen when no other one can do it: its queue is
-                // what makes it grow. Load is in thousandths of the pool's slots.
-                let load = c.load.saturating_mul(1000) / c.slots.max(1);
-                (c.slots == 0, load, std::cmp::Reverse(*proficiency), &c.pool)
-            })
-            .map(|(c, _)| c)
-            .ok_or_else(|| Error::UnknownCapability(capability.clone())),
-    }
+    candidates
+        .iter()
+        .filter_map(|candidate| Some((candidate, candidate.proficiency(selector)?)))
+        .min_by_key(|(candidate, proficiency)| {
+            // A pool without a ready agent is chosen last, but it is chosen when no other one can do it: its queue is
+            // what makes it grow. Load is in thousandths of the pool's slots.
+            let load = candidate.load.saturating_mul(1000) / candidate.slots.max(1);
+            (candidate.slots == 0, load, std::cmp::Reverse(*proficiency), &candidate.pool)
+        })
+        .map(|(candidate, _)| candidate)
+        .ok_or_else(|| match selector {
+            AgentSelector::Pool(pool) => Error::UnknownPool(pool.clone()),
+            AgentSelector::Capability(capability) => Error::UnknownCapability(capability.clone()),
+        })
 }
 
 #[cfg(test)]

@@ -45,38 +45,24 @@ async fn main() -> ExitCode {
 async fn dispatch(args: &Args) -> Result<Exit, Error> {
     // Several TLS stacks could be linked in; the first one installed stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    if let Command::Version(asked) = &args.command {
-        return version::version(&args.access, asked).await;
-    }
-    if let Command::Reference = &args.command {
-        return reference::print();
-    }
-    if let Command::Policy(asked) = &args.command {
-        return policy::policy(&args.access, asked).await;
-    }
-    if let Command::Import(asked) = &args.command {
-        return importing::import(asked, args.access.namespace.as_deref());
-    }
-    if let Command::Plan(asked) = &args.command {
-        return plan::plan(&args.access, asked).await;
-    }
-    let cluster = cluster::connect(&args.access).await?;
+    // Not every command needs a cluster that answers.
+    let cluster = || cluster::connect(&args.access);
     match &args.command {
-        Command::Tree(asked) => show::tree(&cluster, asked).await,
-        Command::Get(asked) => show::get(&cluster, asked).await,
-        Command::Journal(asked) => show::journal(&cluster, asked).await,
-        Command::Run(asked) => ask::run(&cluster, asked).await,
-        Command::Watch(asked) => follow::watch(&cluster, asked).await,
-        Command::Cancel(asked) => ask::cancel(&cluster, asked).await,
-        Command::Import(asked) => importing::import(asked, args.access.namespace.as_deref()),
-        Command::Pause(asked) => control::pause(&cluster, asked).await,
-        Command::Resume(asked) => control::resume(&cluster, asked).await,
-        Command::Terminate(asked) => control::terminate(&cluster, asked).await,
-        Command::Approve(asked) => decide::decide(&cluster, asked, true).await,
-        Command::Reject(asked) => decide::decide(&cluster, asked, false).await,
-        Command::Reference => reference::print(),
+        Command::Tree(asked) => show::tree(&cluster().await?, asked).await,
+        Command::Get(asked) => show::get(&cluster().await?, asked).await,
+        Command::Journal(asked) => show::journal(&cluster().await?, asked).await,
+        Command::Run(asked) => ask::run(&cluster().await?, asked).await,
+        Command::Watch(asked) => follow::watch(&cluster().await?, asked).await,
+        Command::Cancel(asked) => ask::cancel(&cluster().await?, asked).await,
+        Command::Pause(asked) => control::pause(&cluster().await?, asked).await,
+        Command::Resume(asked) => control::resume(&cluster().await?, asked).await,
+        Command::Terminate(asked) => control::terminate(&cluster().await?, asked).await,
+        Command::Approve(asked) => decide::decide(&cluster().await?, asked, true).await,
+        Command::Reject(asked) => decide::decide(&cluster().await?, asked, false).await,
         Command::Policy(asked) => policy::policy(&args.access, asked).await,
         Command::Plan(asked) => plan::plan(&args.access, asked).await,
+        Command::Import(asked) => importing::import(asked, args.access.namespace.as_deref()),
         Command::Version(asked) => version::version(&args.access, asked).await,
+        Command::Reference => reference::print(),
     }
 }

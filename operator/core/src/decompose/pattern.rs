@@ -24,10 +24,6 @@ pub enum Pattern {
 }
 
 impl Pattern {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Task, Self::MapReduce, Self::Pipeline, Self::ForkJoin, Self::ScatterGather, Self::Saga, Self::Dag];
-
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {

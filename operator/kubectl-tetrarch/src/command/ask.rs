@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tetrarch_crds::Workflow;
 
 use crate::{
     args::{Cancel, Run},
@@ -10,39 +11,45 @@ use crate::{
     command::follow::{self, Show, Wanted},
     exit::Exit,
     failure::Error,
-    request,
+    request::{self, Request},
     screen::Screen,
 };
 
 /// Asks for a run and prints its id.
 pub async fn run(cluster: &Cluster, args: &Run) -> Result<Exit, Error> {
-    let workflow = cluster.workflow(&args.workflow).await?;
     let id = args.id.clone().unwrap_or_else(|| request::id_at(Timestamp::now()));
-    let request = request::run(&workflow, &id, &args.param).map_err(Error::Request)?;
-    if let Some(annotations) = &request.annotations {
-        cluster.annotate(&workflow, annotations).await?;
-    }
-    Screen::stdout().print(&format!("{}\n", request.run))?;
+    let run = ask(cluster, &args.workflow, |workflow| request::run(workflow, &id, &args.param)).await?;
+    Screen::stdout().print(&format!("{run}\n"))?;
     if !args.wait && !args.watch {
         return Ok(Exit::Success);
     }
     let show = if args.watch { Show::Progress } else { Show::Nothing };
-    let ended = follow::until_final(cluster, &args.workflow, &Wanted::Run(request.run), show, args.timeout).await?;
+    let ended = follow::until_final(cluster, &args.workflow, &Wanted::Run(run), show, args.timeout).await?;
     Ok(Exit::of(ended.phase))
 }
 
 /// Asks to cancel a run.
 pub async fn cancel(cluster: &Cluster, args: &Cancel) -> Result<Exit, Error> {
-    let workflow = cluster.workflow(&args.workflow).await?;
-    let request = request::cancel(&workflow, args.run.as_deref()).map_err(Error::Request)?;
+    let run = ask(cluster, &args.workflow, |workflow| request::cancel(workflow, args.run.as_deref())).await?;
+    if !args.wait {
+        Screen::stdout().print(&format!("{run} is to be cancelled\n"))?;
+        return Ok(Exit::Success);
+    }
+    until_cancelled(cluster, &args.workflow, run, args.timeout).await
+}
+
+/// Writes what is asked of a Workflow, unless it is written already; the id of the run that it is about.
+pub async fn ask(
+    cluster: &Cluster,
+    workflow: &str,
+    request: impl FnOnce(&Workflow) -> Result<Request, String>,
+) -> Result<String, Error> {
+    let workflow = cluster.workflow(workflow).await?;
+    let request = request(&workflow).map_err(Error::Request)?;
     if let Some(annotations) = &request.annotations {
         cluster.annotate(&workflow, annotations).await?;
     }
-    if !args.wait {
-        Screen::stdout().print(&format!("{} is to be cancelled\n", request.run))?;
-        return Ok(Exit::Success);
-    }
-    until_cancelled(cluster, &args.workflow, request.run, args.timeout).await
+    Ok(request.run)
 }
 
 /// Waits until a run that somebody does not want any more has ended.

@@ -9,7 +9,10 @@ use crate::{
         control::{Of, Pause, Resume, Terminate},
     },
     cluster::Cluster,
-    command::{ask::until_cancelled, formatted},
+    command::{
+        ask::{ask, until_cancelled},
+        formatted,
+    },
     exit::Exit,
     failure::Error,
     request::{Request, control},
@@ -18,37 +21,31 @@ use crate::{
 
 /// Asks to pause a run.
 pub async fn pause(cluster: &Cluster, args: &Pause) -> Result<Exit, Error> {
-    let run = ask(cluster, &args.of, control::pause).await?;
+    let run = ask_of(cluster, &args.of, control::pause).await?;
     tell(&args.of, &run, "pause", "is to be paused")
 }
 
 /// Asks to let a paused run go on.
 pub async fn resume(cluster: &Cluster, args: &Resume) -> Result<Exit, Error> {
-    let run = ask(cluster, &args.of, control::resume).await?;
+    let run = ask_of(cluster, &args.of, control::resume).await?;
     tell(&args.of, &run, "resume", "is to go on")
 }
 
 /// Asks to end a run at once.
 pub async fn terminate(cluster: &Cluster, args: &Terminate) -> Result<Exit, Error> {
-    let run = ask(cluster, &args.of, control::terminate).await?;
+    let run = ask_of(cluster, &args.of, control::terminate).await?;
     if args.wait {
         return until_cancelled(cluster, &args.of.workflow, run, args.timeout).await;
     }
     tell(&args.of, &run, "terminate", "is to end at once")
 }
 
-/// Writes what is asked, unless it is written already; the id of the run.
-async fn ask(
+async fn ask_of(
     cluster: &Cluster,
     of: &Of,
     request: impl Fn(&Workflow, Option<&str>) -> Result<Request, String>,
 ) -> Result<String, Error> {
-    let workflow = cluster.workflow(&of.workflow).await?;
-    let request = request(&workflow, of.run.as_deref()).map_err(Error::Request)?;
-    if let Some(annotations) = &request.annotations {
-        cluster.annotate(&workflow, annotations).await?;
-    }
-    Ok(request.run)
+    ask(cluster, &of.workflow, |workflow| request(workflow, of.run.as_deref())).await
 }
 
 fn tell(of: &Of, run: &str, verb: &str, what: &str) -> Result<Exit, Error> {

@@ -274,19 +274,8 @@ impl Situation<'_> {
             let remedy = format!("ask one of its approvers ({})", list(&question.approvers));
             return Err(denied(Code::Permission, &request.field, problem, remedy));
         }
-        let (kind, name) = (self.review.kind, &self.review.name);
-        checks.push(Check {
-            verb: "approve",
-            kind,
-            namespace: self.review.namespace.clone(),
-            name: name.clone(),
-            otherwise: Finding::denied(
-                Code::Permission,
-                request.field.clone(),
-                format!("user {:?} has not the right to approve {kind} {name:?}", user.name),
-                "have the verb approve granted, for example as an approver of the Domain",
-            ),
-        });
+        let remedy = "have the verb approve granted, for example as an approver of the Domain";
+        checks.push(Check::to_approve(self.review, request.field.clone(), remedy));
         Ok(())
     }
 

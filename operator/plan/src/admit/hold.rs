@@ -161,19 +161,8 @@ impl Situation<'_> {
             }
         }
         if needs_check {
-            let (kind, name) = (self.review.kind, &self.review.name);
-            outcome.checks.push(Check {
-                verb: "approve",
-                kind,
-                namespace: self.review.namespace.clone(),
-                name: name.clone(),
-                otherwise: Finding::denied(
-                    Code::Permission,
-                    field(ANNOTATION_APPROVE),
-                    format!("user {:?} has not the right to approve {kind} {name:?}", user.name),
-                    "ask an approver, or have the verb approve granted",
-                ),
-            });
+            let remedy = "ask an approver, or have the verb approve granted";
+            outcome.checks.push(Check::to_approve(self.review, field(ANNOTATION_APPROVE), remedy));
         }
     }
 

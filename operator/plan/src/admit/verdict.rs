@@ -5,7 +5,10 @@ use serde_json::Value;
 use tetrarch_core::{capacity::Claim, policy::Kind};
 use tetrarch_protocol::snapshot::StepDecision;
 
-use super::finding::{Code, Finding};
+use super::{
+    Review,
+    finding::{Code, Finding},
+};
 
 /// The decision about a write. It is let through when nothing denies it, every check is answered with yes, and the booking
 /// is made.
@@ -64,6 +67,22 @@ pub struct Check {
     pub name: String,
     /// Why the write is refused when the answer is no.
     pub otherwise: Finding,
+}
+
+impl Check {
+    /// Whether the writer may approve the object under review; the field is where they say so, the remedy what helps when
+    /// they may not.
+    pub(super) fn to_approve(review: &Review, field: impl Into<String>, remedy: &str) -> Self {
+        let (kind, name) = (review.kind, &review.name);
+        let problem = format!("user {:?} has not the right to approve {kind} {name:?}", review.user.name);
+        Self {
+            verb: "approve",
+            kind,
+            namespace: review.namespace.clone(),
+            name: name.clone(),
+            otherwise: Finding::denied(Code::Permission, field, problem, remedy),
+        }
+    }
 }
 
 /// What must be booked before a write is let through.

@@ -23,12 +23,7 @@ impl Driver {
         }
         let Some(slot) = self.runs.get_mut(id) else { return };
         // What is being written comes back as an entry of the journal or as a refusal, and brings the run here again.
-        if slot.must_reissue
-            || slot.is_purging
-            || slot.unreadable.is_some()
-            || !slot.appends.is_empty()
-            || !slot.can_reissue()
-        {
+        if !slot.is_settled() || !slot.appends.is_empty() || !slot.can_reissue() {
             return;
         }
         let Some(snapshot) = self.config.workflows.get(&slot.run.definition().workflow) else { return };

@@ -185,10 +185,7 @@ impl Queues {
 
     /// How many more tasks of a Workflow there is room for, in the queues of all pools that can take them.
     pub fn room(&mut self, selector: &AgentSelector, owner: Owner<'_>) -> u64 {
-        let can_take = |candidate: &&Candidate| match selector {
-            AgentSelector::Pool(pool) => candidate.pool == *pool,
-            AgentSelector::Capability(capability) => candidate.capabilities.iter().any(|(name, _)| name == capability),
-        };
+        let can_take = |candidate: &&Candidate| candidate.proficiency(selector).is_some();
         let pools: Vec<Name> =
             self.candidates.iter().filter(can_take).map(|candidate| candidate.pool.clone()).collect();
         pools.iter().map(|pool| self.room_in(pool, owner)).fold(0, u64::saturating_add)

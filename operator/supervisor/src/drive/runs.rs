@@ -122,9 +122,14 @@ impl Slot {
         self.last_event = self.last_event.max(sequence);
     }
 
+    /// Whether what is known of the run is all that its journal says, and the run stays.
+    pub fn is_settled(&self) -> bool {
+        !self.must_reissue && !self.is_purging && self.unreadable.is_none()
+    }
+
     /// Whether an event that does not come from the run itself may be appended.
     pub fn is_open(&self) -> bool {
-        !self.is_finished() && !self.must_reissue && !self.is_purging && self.unreadable.is_none()
+        !self.is_finished() && self.is_settled()
     }
 
     /// Its priority class.

@@ -128,7 +128,7 @@ impl Driver {
             return (0, false);
         }
         let Some(slot) = self.runs.get_mut(id) else { return (0, false) };
-        if slot.is_purging || slot.must_reissue || slot.is_finished() || slot.unreadable.is_some() {
+        if !slot.is_open() {
             return (0, false);
         }
         let workflow = slot.run.definition().workflow.clone();

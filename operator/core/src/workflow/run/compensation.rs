@@ -164,13 +164,9 @@ impl State {
             FinalPhase::Cancelled => FinalPhase::Cancelled,
             _ => FinalPhase::Compensated,
         };
-        let mut message = format!("{}; {}", compensation.message, compensation.undone_steps(plan));
-        if !remaining.is_empty() {
-            let named: Vec<String> =
-                remaining.iter().map(|left| format!("{} ({})", plan.name(left.step), left.why)).collect();
-            message = format!("{message}; still to be undone by hand: {}", named.join(", "));
-        }
-        Some((phase, message))
+        let left = remaining.iter().map(|left| format!("{} ({})", plan.name(left.step), left.why));
+        let left = to_be_undone_by_hand(&left.collect::<Vec<_>>());
+        Some((phase, format!("{}; {}{left}", compensation.message, compensation.undone_steps(plan))))
     }
 
     /// What a run that is being undone says.
@@ -189,6 +185,11 @@ impl Compensation {
         let names: Vec<&str> = self.undone.iter().map(|step| plan.name(*step).as_str()).collect();
         if names.is_empty() { "nothing undone".to_owned() } else { format!("undone: {}", names.join(", ")) }
     }
+}
+
+/// How a run that has ended says what it left undone; nothing when there is nothing.
+pub(super) fn to_be_undone_by_hand(left: &[String]) -> String {
+    if left.is_empty() { String::new() } else { format!("; still to be undone by hand: {}", left.join(", ")) }
 }
 
 /// Whether the task of the current compensation has to be dispatched, now or later.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     Run, StepPhase,
+    compensation::to_be_undone_by_hand,
     plan::Plan,
     state::{Part, State, TaskKey},
     step::Fold,
@@ -114,9 +115,7 @@ impl State {
         let may_be = (0..self.steps.len()).filter(at_work).map(|step| format!("{} (it may be done)", plan.name(step)));
         let done = self.done.iter().rev().map(|step| format!("{} ({why})", plan.name(*step)));
         let left: Vec<String> = may_be.chain(done).collect();
-        let left =
-            if left.is_empty() { String::new() } else { format!("; still to be undone by hand: {}", left.join(", ")) };
-        Some((phase, format!("{message}{left}")))
+        Some((phase, format!("{message}{}", to_be_undone_by_hand(&left))))
     }
 
     /// What a paused run says.
