@@ -49,6 +49,9 @@ pub struct WorkflowStatus {
 pub struct RunStatus {
     /// Id of the run, unique in its Domain.
     pub id: String,
+    /// Who or what asked for it, such as `generation 3` or `request nightly by ada`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// Where the run stands.
     pub phase: RunPhase,
     /// Why, in a sentence, when there is something to say.

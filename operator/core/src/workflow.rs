@@ -12,6 +12,7 @@ pub mod graph;
 pub mod journal;
 pub mod reduce;
 pub mod run;
+pub mod stamp;
 
 #[cfg(test)]
 mod samples;

@@ -22,6 +22,7 @@ pub mod own;
 pub mod place;
 mod pods;
 mod reference;
+mod request;
 pub mod review;
 mod situation;
 mod spec;

@@ -22,6 +22,7 @@ pub mod quantity;
 pub mod reason;
 pub mod reconcile;
 pub mod report;
+pub mod request;
 pub mod rotation;
 pub mod settings;
 pub mod suite;

@@ -42,6 +42,8 @@ pub const ANNOTATION_CANCEL: &str = "tetrarch.dev/cancel";
 pub const ANNOTATION_PAUSE: &str = "tetrarch.dev/pause";
 /// Annotation on a Workflow that asks to end a run at once, without undoing anything; its value is the run id.
 pub const ANNOTATION_TERMINATE: &str = "tetrarch.dev/terminate";
+/// Annotation on a Workflow with who asked what of its runs lately; only the webhook writes it.
+pub const ANNOTATION_REQUESTS: &str = "tetrarch.dev/requests";
 /// Annotation on a Workflow that was planned from a goal: the pattern that was recommended. The past of each pattern is counted by it.
 pub const ANNOTATION_PLANNED_PATTERN: &str = "tetrarch.dev/planned-pattern";
 /// Annotation on a Workflow that was planned from a goal: how large the work is.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{permission::Permissions, snapshot::StepDecision};
+use crate::{permission::Permissions, request::Stamped, snapshot::StepDecision};
 
 /// The stream.
 pub const STREAM: &str = "AUDIT";
@@ -39,7 +39,7 @@ pub struct Entry {
     pub id: String,
     /// When it was decided.
     pub at: Timestamp,
-    /// `denied`, `held`, `approved`, `step-approved`, `step-rejected`, `warned`, `audited` or `admitted`.
+    /// `denied`, `held`, `approved`, `step-approved`, `step-rejected`, `requested`, `warned`, `audited` or `admitted`.
     pub decision: String,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     pub operation: String,
@@ -58,6 +58,9 @@ pub struct Entry {
     /// What a person decided about a step of a run: run, step, attempt, generation, approved, by, at and reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepDecision>,
+    /// What a person asked of runs: what, of which, by whom and when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Stamped>,
 }
 
 /// The operator in its own account: it makes the stream and publishes.

@@ -1,7 +1,7 @@
 //! What people ask of runs that exist, as the operator hands it to Supervisors in the snapshot of a Workflow.
 
 use serde::{Deserialize, Serialize};
-use tetrarch_core::id::RunId;
+use tetrarch_core::{id::RunId, workflow::stamp::Stamp};
 
 /// Everything that is asked of the runs of one Workflow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,12 @@ pub struct Control {
     /// Runs that are to end at once, without undoing anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terminate: Vec<Asked>,
+    /// Who asked to cancel the runs that the snapshot says are to be cancelled, as far as it is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancel: Vec<Asked>,
+    /// Who asked that runs go on that are not paused any more, as far as it is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resume: Vec<Asked>,
 }
 
 impl Control {
@@ -30,6 +36,9 @@ pub struct Asked {
     pub run: RunId,
     /// Who or what asked, for the journal.
     pub cause: String,
+    /// The person who asked, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
 }
 
 impl Asked {

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_stored_event_carries_its_version_and_reads_as_the_event() {
-        let event = RunEvent::CancelRequested { cause: "by ada".to_owned() };
+        let event = RunEvent::CancelRequested { cause: "by ada".to_owned(), stamp: None };
         let stored = serde_json::to_value(RunEnvelope { version: VERSION, event: &event }).unwrap();
         assert_eq!(stored, json!({"version": 1, "type": "cancelRequested", "cause": "by ada"}));
         assert_eq!(serde_json::from_value::<RunEvent>(stored).unwrap(), event);

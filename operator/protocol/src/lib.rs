@@ -8,6 +8,7 @@ pub mod journal;
 pub mod load;
 pub mod otlp;
 pub mod permission;
+pub mod request;
 pub mod snapshot;
 pub mod stream;
 pub mod subject;

@@ -12,6 +12,7 @@ use tetrarch_core::{
     workflow::{
         approval::Decision,
         definition::{Definition, millis, millis_option},
+        stamp::Stamp,
     },
 };
 
@@ -161,4 +162,7 @@ pub struct RunRequest {
     pub parameters: BTreeMap<String, Value>,
     /// Who or what asked, for the journal.
     pub cause: String,
+    /// The person who asked, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
 }

@@ -31,6 +31,9 @@ pub struct RunSummary {
     pub version: u16,
     /// The run.
     pub run: RunId,
+    /// Who or what asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// Runs that are wanted and were accepted, this one or earlier ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<RunId>,

@@ -7,7 +7,6 @@ use tetrarch_plan::admit::{
     Check, Code, Finding, Mutation, Review, User, Verdict, decide, mutate,
     wire::{self, Incoming},
 };
-use tetrarch_protocol::snapshot::StepDecision;
 
 use super::{
     access::Access,
@@ -78,7 +77,7 @@ impl Gate {
         if decision != Decision::Admitted || verdict.record {
             let findings = [&verdict.denials, &verdict.held, &verdict.warnings, &verdict.audits];
             let findings = findings.into_iter().flatten().cloned().collect();
-            self.record(id, decision, review, findings, None);
+            self.record(decision, review, Record::new(id, self.clock.now(), decision, review, findings));
         }
         verdict
     }
@@ -94,8 +93,11 @@ impl Gate {
         }
         if let Some(decision) = Decision::of_mutation(&mutation) {
             self.metrics.decided(review.kind, review.operation, decision, begun.elapsed());
-            let step = mutation.decision.clone().filter(|_| mutation.denials.is_empty());
-            self.record(id, decision, review, mutation.denials.clone(), step);
+            let mut record = Record::new(id, self.clock.now(), decision, review, mutation.denials.clone());
+            if mutation.denials.is_empty() {
+                record = record.with_step(mutation.decision.clone()).with_requests(mutation.asked.clone());
+            }
+            self.record(decision, review, record);
         }
         mutation
     }
@@ -121,15 +123,7 @@ impl Gate {
         denials
     }
 
-    fn record(
-        &self,
-        id: &str,
-        decision: Decision,
-        review: &Review,
-        findings: Vec<Finding>,
-        step: Option<StepDecision>,
-    ) {
-        let record = Record::new(id, self.clock.now(), decision, review, findings).with_step(step);
+    fn record(&self, decision: Decision, review: &Review, record: Record) {
         tracing::info!(
             decision = decision.label(),
             operation = record.operation.as_str(),

@@ -8,6 +8,7 @@ use tetrarch_plan::{
 };
 use tetrarch_protocol::{
     audit::{Entry, VERSION},
+    request::Stamped,
     snapshot::StepDecision,
 };
 
@@ -29,6 +30,8 @@ pub enum Decision {
     StepApproved,
     /// Admitted, and with it a no to a step that waits.
     StepRejected,
+    /// Admitted, and with it what somebody asks of runs.
+    Requested,
     /// Admitted, but held until somebody approves it.
     Held,
     /// Refused.
@@ -45,6 +48,7 @@ impl Decision {
             Self::Approved => "approved",
             Self::StepApproved => "step-approved",
             Self::StepRejected => "step-rejected",
+            Self::Requested => "requested",
             Self::Held => "held",
             Self::Denied => "denied",
         }
@@ -59,6 +63,7 @@ impl Decision {
             Self::Approved => "Approved",
             Self::StepApproved => "StepApproved",
             Self::StepRejected => "StepRejected",
+            Self::Requested => "Requested",
             Self::Held => "ApprovalRequired",
             Self::Denied => "Denied",
         }
@@ -85,7 +90,8 @@ impl Decision {
         }
         let approval = format!("/metadata/annotations/{}", names::ANNOTATION_APPROVAL.replace('/', "~1"));
         let is_approval = |change: &Change| matches!(change, Change::Add { path, .. } if *path == approval);
-        mutation.patch.iter().any(is_approval).then_some(Self::Approved)
+        let approved = mutation.patch.iter().any(is_approval).then_some(Self::Approved);
+        approved.or_else(|| (!mutation.asked.is_empty()).then_some(Self::Requested))
     }
 }
 
@@ -135,6 +141,8 @@ pub struct Record {
     pub findings: Vec<Finding>,
     /// What was decided about a step of a run.
     pub step: Option<StepDecision>,
+    /// What was asked of runs.
+    pub requests: Vec<Stamped>,
 }
 
 impl Record {
@@ -153,6 +161,7 @@ impl Record {
             groups: review.user.groups.clone(),
             findings,
             step: None,
+            requests: Vec::new(),
         }
     }
 
@@ -160,6 +169,12 @@ impl Record {
     #[must_use]
     pub fn with_step(self, step: Option<StepDecision>) -> Self {
         Self { step, ..self }
+    }
+
+    /// The same record with what was asked of runs.
+    #[must_use]
+    pub fn with_requests(self, requests: Vec<Stamped>) -> Self {
+        Self { requests, ..self }
     }
 
     /// What people read.
@@ -170,6 +185,11 @@ impl Record {
         }
         match (self.decision, self.findings.is_empty()) {
             (_, false) => finding::message(&self.findings),
+            (Decision::Requested, true) => {
+                let asked: Vec<String> =
+                    self.requests.iter().map(|asked| format!("{} {}", asked.ask.as_str(), asked.of)).collect();
+                format!("{} asked: {}", self.user, asked.join(", "))
+            }
             (Decision::Approved, true) => format!("{} approved this generation", self.user),
             (_, true) => format!("{} by {} was admitted", self.operation.as_str(), self.user),
         }
@@ -201,6 +221,7 @@ impl Record {
             groups: self.groups.clone(),
             findings: self.findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect(),
             step: self.step.clone(),
+            requests: self.requests.clone(),
         }
     }
 }
@@ -249,6 +270,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_of_runs_is_told_with_who_asked() {
+        let review = Review {
+            operation: Operation::Update,
+            kind: Kind::Workflow,
+            namespace: "compliance".to_owned(),
+            name: "audit".to_owned(),
+            target: Target::Whole { new: None, old: None },
+            user: tetrarch_plan::admit::User { name: "ada".to_owned(), ..Default::default() },
+            is_patch: true,
+            dry_run: false,
+        };
+        let stamp = tetrarch_core::workflow::stamp::Stamp { by: "ada".to_owned(), at: Timestamp::UNIX_EPOCH };
+        let of = "audit-0a1b2-g1".to_owned();
+        let asked = vec![Stamped { ask: tetrarch_protocol::request::Ask::Cancel, of, stamp }];
+        let mutation = Mutation { asked: asked.clone(), ..Mutation::default() };
+        let decision = Decision::of_mutation(&mutation).unwrap();
+        let record =
+            Record::new("1", Timestamp::UNIX_EPOCH, decision, &review, Vec::new()).with_requests(mutation.asked);
+        assert_eq!((decision.label(), record.message().as_str()), ("requested", "ada asked: cancel audit-0a1b2-g1"));
+        assert_eq!(record.entry().requests, asked);
+    }
+
+    #[test]
     fn a_note_is_cut_between_characters() {
         let record = Record {
             id: "1".to_owned(),
@@ -263,6 +307,7 @@ mod tests {
             groups: Vec::new(),
             findings: vec![finding()],
             step: None,
+            requests: Vec::new(),
         };
         let note = record.note();
         assert!(note.len() <= NOTE_LENGTH && note.ends_with("\u{e9}..."), "{note}");

@@ -46,6 +46,7 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
     RunSummary {
         version: VERSION,
         run: run.id().clone(),
+        cause: Some(bound(run.cause())).filter(|cause| !cause.is_empty()),
         accepted: Vec::new(),
         scheduled: None,
         phase: match run.phase() {
@@ -101,6 +102,7 @@ pub fn build_refusal(run: &RunId, message: &str) -> RunSummary {
     RunSummary {
         version: VERSION,
         run: run.clone(),
+        cause: None,
         accepted: Vec::new(),
         scheduled: None,
         phase: Phase::Pending,

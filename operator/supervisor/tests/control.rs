@@ -3,7 +3,10 @@
 mod world;
 
 use serde_json::json;
-use tetrarch_core::workflow::journal::{Entry, RunEvent};
+use tetrarch_core::workflow::{
+    journal::{Entry, RunEvent},
+    stamp::Stamp,
+};
 use tetrarch_protocol::{
     control::{Asked, Control},
     summary::Phase,
@@ -12,7 +15,8 @@ use tetrarch_supervisor::journal::Body;
 use world::{World, echo, run_id, step, workflow};
 
 fn asked(run: &str) -> Vec<Asked> {
-    vec![Asked { run: run_id(run), cause: "by ada".to_owned() }]
+    let stamp = Stamp { by: "ada".to_owned(), at: jiff::Timestamp::UNIX_EPOCH };
+    vec![Asked { run: run_id(run), cause: "by ada".to_owned(), stamp: Some(stamp) }]
 }
 
 #[tokio::test]
@@ -31,19 +35,24 @@ async fn a_paused_run_hands_out_nothing_and_goes_on_when_it_is_taken_out_of_the_
     world.want_under(&definition, &["calm-1"], paused).await;
     world.await_summary("calm", |summary| summary.message.as_deref().is_some_and(is_paused)).await;
     assert!(agent.calls() <= 1, "what was handed out before the pause is at most the first task");
-    world.want(&definition, &["calm-1"]).await;
+    let resumed = Control { resume: asked("calm-1"), ..Control::default() };
+    world.want_under(&definition, &["calm-1"], resumed).await;
     assert_eq!(world.await_end("calm", "calm-1").await.phase, Phase::Succeeded);
     let told: Vec<String> = world
         .journal("calm-1")
         .await
         .into_iter()
         .filter_map(|record| match record.body {
-            Body::Entry(Entry::Run(RunEvent::Paused { cause })) => Some(format!("paused {cause}")),
-            Body::Entry(Entry::Run(RunEvent::Resumed { .. })) => Some("resumed".to_owned()),
+            Body::Entry(Entry::Run(RunEvent::Paused { cause, stamp })) => {
+                Some(format!("paused {cause}, {}", stamp?.by))
+            }
+            Body::Entry(Entry::Run(RunEvent::Resumed { cause, stamp })) => {
+                Some(format!("resumed {cause}, {}", stamp?.by))
+            }
             _ => None,
         })
         .collect();
-    assert_eq!(told, ["paused by ada", "resumed"]);
+    assert_eq!(told, ["paused by ada, ada", "resumed by ada, ada"]);
     world.assert_once("calm-1").await;
     replica.stop().await;
 }

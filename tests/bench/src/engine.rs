@@ -99,7 +99,12 @@ impl Engine {
         let wanted = WorkflowSnapshot {
             version: VERSION,
             definition,
-            runs: vec![RunRequest { run: run.clone(), parameters: BTreeMap::new(), cause: "bench".to_owned() }],
+            runs: vec![RunRequest {
+                run: run.clone(),
+                parameters: BTreeMap::new(),
+                cause: "bench".to_owned(),
+                stamp: None,
+            }],
             cancel: Vec::new(),
             control: tetrarch_protocol::control::Control::default(),
             decisions: Vec::new(),

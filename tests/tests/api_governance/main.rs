@@ -3,6 +3,7 @@
 //!
 //! The operator runs in this process, with a bus that it owns; nothing runs pods.
 
+mod requests;
 mod stage;
 
 use anyhow::{Context, Result, ensure};

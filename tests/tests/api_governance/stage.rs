@@ -100,6 +100,35 @@ impl Stage {
         self.cluster.apply(&objects.to_string()).map(drop)
     }
 
+    /// Gives somebody verbs on Workflows.
+    pub fn let_in(&self, user: &str, verbs: &[&str]) -> Result<()> {
+        let name = format!("test-workflows-{user}");
+        let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name, "namespace": self.name},
+             "rules": [{"apiGroups": ["tetrarch.dev"], "verbs": verbs, "resources": ["workflows"]}]},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "namespace": self.name},
+             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]},
+        ]});
+        self.cluster.apply(&objects.to_string()).map(drop)
+    }
+
+    /// Waits until the API server knows that somebody has a verb on Workflows.
+    pub async fn until_may(&self, user: &str, verb: &str) -> Result<()> {
+        let arguments = ["auth", "can-i", verb, "workflows.tetrarch.dev", "-n", &self.name, "--as", user];
+        until(&format!("{user} may {verb}"), WITHIN, || async {
+            Ok(self.cluster.kubectl(&arguments).map(drop).map_err(|error| format!("{error:#}")))
+        })
+        .await
+    }
+
+    /// Patches a Workflow as somebody else.
+    pub fn patch_workflow_as(&self, user: &str, workflow: &str, patch: &Value) -> Result<()> {
+        let text = patch.to_string();
+        let arguments = ["patch", "workflow", workflow, "-n", &self.name, "--as", user, "--type=merge", "-p", &text];
+        self.cluster.kubectl(&arguments).map(drop)
+    }
+
     /// An object of the Supervisor.
     pub fn inside(&self, kind: &str, name: &str, mut spec: Value) -> Value {
         spec["supervisorRef"] = json!({"name": "main"});

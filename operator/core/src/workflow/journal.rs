@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     id::{Name, RunId, TaskPath},
-    workflow::{approval::Decision, child::Parent, definition::Definition},
+    workflow::{approval::Decision, child::Parent, definition::Definition, stamp::Stamp},
 };
 
 /// One entry of a run's journal, as folded.
@@ -54,6 +54,9 @@ pub enum RunEvent {
         /// The step of another run that this one works for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Box<Parent>>,
+        /// The person who asked, when one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<Stamp>,
     },
     /// The run got its place and its clock runs.
     Started {
@@ -111,21 +114,33 @@ pub enum RunEvent {
     CancelRequested {
         /// Who or what.
         cause: String,
+        /// The person who asked, when one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<Stamp>,
     },
     /// Somebody asked that nothing new starts for now.
     Paused {
         /// Who or what.
         cause: String,
+        /// The person who asked, when one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<Stamp>,
     },
     /// Somebody asked that a paused run goes on.
     Resumed {
         /// Who or what.
         cause: String,
+        /// The person who asked, when one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<Stamp>,
     },
     /// Somebody asked to end the run at once, without undoing anything.
     TerminateRequested {
         /// Who or what.
         cause: String,
+        /// The person who asked, when one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<Stamp>,
     },
     /// A waiting task was withdrawn from its queue before an agent took it.
     Withdrawn {

@@ -223,7 +223,7 @@ impl Run {
     /// The run that a journal tells of; none when it does not begin with `Accepted`.
     pub fn replay(id: RunId, journal: impl IntoIterator<Item = (Entry, Timestamp)>) -> Option<Self> {
         let mut journal = journal.into_iter();
-        let (Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent }), at) = journal.next()? else {
+        let (Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent, .. }), at) = journal.next()? else {
             return None;
         };
         let mut run = Self::accept(id, *definition, &parameters, cause, at).under(parent.map(|parent| *parent));

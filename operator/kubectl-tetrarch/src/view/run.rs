@@ -73,6 +73,9 @@ fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
         return text;
     };
     line("Run", &run.id);
+    if let Some(cause) = &run.cause {
+        line("Cause", cause);
+    }
     let mark = phase_mark(run.phase);
     line("Phase", &style.paint(mark.tone, &format!("{} {:?}", mark.icon, run.phase)));
     if let Some(message) = &run.message {

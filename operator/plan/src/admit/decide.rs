@@ -52,8 +52,8 @@ pub fn mutate(review: &Review, index: &Index, now: Timestamp) -> Mutation {
         Vec::new()
     };
     let outcome = situation.mark(&held);
-    let Outcome { denials, patch, checks, decision, .. } = outcome;
-    Mutation { denials, patch, checks, decision }
+    let Outcome { denials, patch, checks, decision, asked, .. } = outcome;
+    Mutation { denials, patch, checks, decision, asked }
 }
 
 fn invalid(kind: Kind, written: &super::review::Written) -> Verdict {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube_core::ResourceExt;
 use serde_json::json;
 use tetrarch_crds::shared::{Approved, Subject};
-use tetrarch_protocol::snapshot::StepDecision;
+use tetrarch_protocol::{request::Stamped, snapshot::StepDecision};
 
 use super::{
     approval::{self, Held, HeldBy},
@@ -32,6 +32,7 @@ pub(super) struct Outcome {
     pub(super) warnings: Vec<Finding>,
     pub(super) patch: Vec<Change>,
     pub(super) decision: Option<StepDecision>,
+    pub(super) asked: Vec<Stamped>,
 }
 
 type Annotations = BTreeMap<String, String>;
@@ -87,6 +88,7 @@ impl Situation<'_> {
             }
         }
         self.mark_decisions(&mut outcome);
+        self.mark_requests(&mut outcome);
         outcome
     }
 
@@ -176,6 +178,7 @@ impl Situation<'_> {
             self.check_stamp(&mut outcome);
         }
         self.check_decisions(&mut outcome);
+        self.check_requests(&mut outcome);
         if self.old.is_none() && self.request().is_some() {
             outcome.warnings.push(Finding::warned(
                 Code::Approval,

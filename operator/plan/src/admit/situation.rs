@@ -18,7 +18,7 @@ use super::{
 use crate::names;
 
 /// Annotations that say nothing about the object: requests of people, our own marks, what kubectl remembers.
-const SILENT: [&str; 13] = [
+const SILENT: [&str; 14] = [
     names::ANNOTATION_APPROVE,
     names::ANNOTATION_APPROVE_REASON,
     names::ANNOTATION_APPROVAL,
@@ -26,6 +26,7 @@ const SILENT: [&str; 13] = [
     names::ANNOTATION_APPROVE_STEP,
     names::ANNOTATION_REJECT_STEP,
     names::ANNOTATION_DECISIONS,
+    names::ANNOTATION_REQUESTS,
     names::ANNOTATION_RUN,
     names::ANNOTATION_RUN_PARAMETERS,
     names::ANNOTATION_CANCEL,

@@ -3,12 +3,16 @@
 use serde::Serialize;
 use serde_json::Value;
 use tetrarch_core::{capacity::Claim, policy::Kind};
-use tetrarch_protocol::snapshot::StepDecision;
+use tetrarch_protocol::{
+    request::{Ask, Stamped},
+    snapshot::StepDecision,
+};
 
 use super::{
     Review,
     finding::{Code, Finding},
 };
+use crate::request::Way;
 
 /// The decision about a write. It is let through when nothing denies it, every check is answered with yes, and the booking
 /// is made.
@@ -83,6 +87,26 @@ impl Check {
             otherwise: Finding::denied(Code::Permission, field, problem, remedy),
         }
     }
+
+    /// Whether the writer may ask this of runs of the Workflow under review.
+    pub(super) fn to_ask(review: &Review, way: &Way, ask: Ask) -> Self {
+        let (kind, name, verb) = (review.kind, &review.name, way.verb);
+        let (user, what) = (&review.user.name, ask.as_str());
+        let problem = if what == verb {
+            format!("user {user:?} has not the right to {verb} {kind} {name:?}")
+        } else {
+            format!("user {user:?} has not the right to {verb} {kind} {name:?}, which is needed to {what} its runs")
+        };
+        let field = format!("metadata.annotations[{}]", way.annotation);
+        let remedy = format!("have the verb {verb} granted, for example as an admin of the Domain");
+        Self {
+            verb,
+            kind,
+            namespace: review.namespace.clone(),
+            name: name.clone(),
+            otherwise: Finding::denied(Code::Permission, field, problem, remedy),
+        }
+    }
 }
 
 /// What must be booked before a write is let through.
@@ -105,6 +129,8 @@ pub struct Mutation {
     pub checks: Vec<Check>,
     /// What the writer decides about a step of a run by this write.
     pub decision: Option<StepDecision>,
+    /// What the writer asks of runs by this write.
+    pub asked: Vec<Stamped>,
 }
 
 /// One change, as in a JSON patch.

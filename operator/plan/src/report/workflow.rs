@@ -118,6 +118,7 @@ fn health(object: &Workflow, run: Option<&RunStatus>, accepted: &[RunId]) -> Hea
 fn run_status(summary: &RunSummary) -> RunStatus {
     RunStatus {
         id: summary.run.to_string(),
+        cause: summary.cause.clone(),
         phase: phase(summary.phase),
         message: summary.message.clone(),
         progress: Some(format!("{}/{}", summary.ended, summary.total)),

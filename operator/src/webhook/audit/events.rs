@@ -64,7 +64,7 @@ pub async fn write(mut records: Records, recorder: Recorder, metrics: AdmissionM
 fn event(record: &Record) -> Event {
     let quiet = matches!(
         record.decision,
-        Decision::Admitted | Decision::Approved | Decision::StepApproved | Decision::StepRejected
+        Decision::Admitted | Decision::Approved | Decision::StepApproved | Decision::StepRejected | Decision::Requested
     );
     Event {
         type_: if quiet { EventType::Normal } else { EventType::Warning },

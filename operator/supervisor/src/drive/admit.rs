@@ -12,6 +12,7 @@ use tetrarch_core::{
         run::{RunPhase, resolve_parameters},
     },
 };
+use tetrarch_protocol::control::Asked;
 
 use super::{Driver, Wanted, runs::Slot};
 use crate::{
@@ -75,6 +76,7 @@ impl Driver {
                     parameters,
                     cause: request.cause.clone(),
                     parent: None,
+                    stamp: request.stamp.clone(),
                 };
                 self.requests.push(Request::Append { run: run.clone(), expected: 0, event });
             }
@@ -95,15 +97,19 @@ impl Driver {
 
     /// Asks to cancel the runs that somebody does not want any more, and those of deleted Workflows.
     pub(super) fn cancel_unwanted(&mut self) {
-        let mut unwanted: Vec<(RunId, &'static str)> = Vec::new();
+        let mut unwanted: Vec<Asked> = Vec::new();
         for (workflow, snapshot) in &self.config.workflows {
-            unwanted.extend(snapshot.cancel.iter().map(|run| (run.clone(), "request")));
+            let by_nobody = |run: &RunId, cause: &str| Asked { run: run.clone(), cause: cause.to_owned(), stamp: None };
+            unwanted.extend(snapshot.cancel.iter().map(|run| {
+                let known = Asked::find(&snapshot.control.cancel, run).cloned();
+                known.unwrap_or_else(|| by_nobody(run, "request"))
+            }));
             if snapshot.deleted {
                 let runs = self.runs.unfinished().filter(|slot| slot.run.definition().workflow == *workflow);
-                unwanted.extend(runs.map(|slot| (slot.run.id().clone(), "the Workflow is being deleted")));
+                unwanted.extend(runs.map(|slot| by_nobody(slot.run.id(), "the Workflow is being deleted")));
             }
         }
-        for (run, cause) in unwanted {
+        for Asked { run, cause, stamp } in unwanted {
             if !self.owns(&run) {
                 continue;
             }
@@ -112,7 +118,7 @@ impl Driver {
                 continue;
             }
             slot.is_cancelling = true;
-            slot.appends.push_back(RunEvent::CancelRequested { cause: cause.to_owned() });
+            slot.appends.push_back(RunEvent::CancelRequested { cause, stamp });
             self.append_next(&run);
         }
     }

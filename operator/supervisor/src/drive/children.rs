@@ -109,7 +109,10 @@ impl Driver {
         };
         let event = match waiting {
             None if slot.run.is_cancel_requested() || slot.is_cancelling => return,
-            None => RunEvent::CancelRequested { cause: format!("run {} does not wait for it any more", parent.run) },
+            None => {
+                let cause = format!("run {} does not wait for it any more", parent.run);
+                RunEvent::CancelRequested { cause, stamp: None }
+            }
             Some(_) if slot.run.phase() != RunPhase::Pending || slot.is_starting => return,
             Some(child) => {
                 let definition = slot.run.definition();
@@ -172,6 +175,7 @@ impl Driver {
                         parameters,
                         cause: format!("step {} of run {id}, attempt {}", child.step, child.attempt),
                         parent: Some(Box::new(slot.run.as_parent_of(&child))),
+                        stamp: None,
                     };
                     self.children.accepting.insert(child.run.clone(), id.clone());
                     requests.push(Request::Append { run: child.run, expected: 0, event });

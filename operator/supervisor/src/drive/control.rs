@@ -43,15 +43,20 @@ fn plan_control(run: &Run, control: &Control) -> Option<RunEvent> {
     if run.ended_at().is_some() {
         return None;
     }
-    if let Some(Asked { cause, .. }) = Asked::find(&control.terminate, run.id()) {
-        return (!run.is_terminate_requested()).then(|| RunEvent::TerminateRequested { cause: cause.clone() });
+    let find = |asked: &[Asked]| Asked::find(asked, run.id()).cloned();
+    if let Some(Asked { cause, stamp, .. }) = find(&control.terminate) {
+        return (!run.is_terminate_requested()).then_some(RunEvent::TerminateRequested { cause, stamp });
     }
     if run.is_cancel_requested() {
         return None;
     }
-    match (Asked::find(&control.pause, run.id()), run.paused_since()) {
-        (Some(Asked { cause, .. }), None) => Some(RunEvent::Paused { cause: cause.clone() }),
-        (None, Some(_)) => Some(RunEvent::Resumed { cause: "request".to_owned() }),
+    match (find(&control.pause), run.paused_since()) {
+        (Some(Asked { cause, stamp, .. }), None) => Some(RunEvent::Paused { cause, stamp }),
+        (None, Some(_)) => {
+            let (cause, stamp) =
+                find(&control.resume).map_or_else(|| ("request".to_owned(), None), |asked| (asked.cause, asked.stamp));
+            Some(RunEvent::Resumed { cause, stamp })
+        }
         _ => None,
     }
 }

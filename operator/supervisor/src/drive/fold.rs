@@ -78,7 +78,7 @@ impl Driver {
                 return;
             }
         };
-        if let Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent }) = entry {
+        if let Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent, .. }) = entry {
             if !self.runs.is_known(&run) {
                 let accepted = Run::accept(run, *definition, &parameters, cause, at);
                 self.accepted(accepted.under(parent.map(|parent| *parent)), sequence);

@@ -106,7 +106,8 @@ impl Driver {
                 continue;
             }
             self.changed.wants |= was_wanted.is_none();
-            clock.wanted = Some(RunRequest { run, parameters: BTreeMap::new(), cause: format!("schedule {time}") });
+            let cause = format!("schedule {time}");
+            clock.wanted = Some(RunRequest { run, parameters: BTreeMap::new(), cause, stamp: None });
         }
         for run in replaced {
             self.cancel_replaced(&run);
@@ -146,8 +147,10 @@ impl Driver {
             return;
         }
         slot.is_cancelling = true;
-        slot.appends
-            .push_back(RunEvent::CancelRequested { cause: "the next run of its schedule replaces it".to_owned() });
+        slot.appends.push_back(RunEvent::CancelRequested {
+            cause: "the next run of its schedule replaces it".to_owned(),
+            stamp: None,
+        });
         self.append_next(run);
     }
 }

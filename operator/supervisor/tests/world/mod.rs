@@ -320,7 +320,12 @@ impl World {
 }
 
 fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> WorkflowSnapshot {
-    let request = |run: &&str| RunRequest { run: run_id(run), parameters: BTreeMap::new(), cause: "test".to_owned() };
+    let request = |run: &&str| RunRequest {
+        run: run_id(run),
+        parameters: BTreeMap::new(),
+        cause: "test".to_owned(),
+        stamp: None,
+    };
     WorkflowSnapshot {
         version: VERSION,
         definition: definition.clone(),

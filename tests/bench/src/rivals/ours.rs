@@ -101,7 +101,12 @@ async fn run(bus: Bus, supervisor: Name, waiting: Waiting, asked: Asked, name: S
     let wanted = WorkflowSnapshot {
         version: VERSION,
         definition,
-        runs: vec![RunRequest { run: run.clone(), parameters: BTreeMap::new(), cause: "bench".to_owned() }],
+        runs: vec![RunRequest {
+            run: run.clone(),
+            parameters: BTreeMap::new(),
+            cause: "bench".to_owned(),
+            stamp: None,
+        }],
         cancel: Vec::new(),
         schedule: None,
         decisions: Vec::new(),

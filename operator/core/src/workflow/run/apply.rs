@@ -58,16 +58,16 @@ impl Fold<'_> {
             RunEvent::StepFailed { step, reason } => {
                 return self.end_on_event(step, StepPhase::Failed, reason, |phase| !phase.is_ended());
             }
-            RunEvent::CancelRequested { cause } => {
+            RunEvent::CancelRequested { cause, .. } => {
                 if self.state.cancelled.is_some() {
                     return false;
                 }
                 self.state.cancelled = Some(cause.clone());
                 self.end_pause();
             }
-            RunEvent::Paused { cause } => return self.pause(cause),
+            RunEvent::Paused { cause, .. } => return self.pause(cause),
             RunEvent::Resumed { .. } => return self.end_pause(),
-            RunEvent::TerminateRequested { cause } => return self.terminate(cause),
+            RunEvent::TerminateRequested { cause, .. } => return self.terminate(cause),
             RunEvent::ChildStarted { step, attempt, .. } => return self.child_started(step, *attempt),
             RunEvent::WaitOver { step } => return self.wait_over(step),
             RunEvent::Decided { step, attempt, decision } => return self.decided(step, *attempt, decision),

@@ -9,12 +9,13 @@ use tetrarch_core::{
     workflow::definition::Definition,
 };
 use tetrarch_crds::{Workflow, workflow::StartPolicy};
-use tetrarch_protocol::{control::Control, snapshot::RunRequest};
+use tetrarch_protocol::{control::Control, request::Ask, snapshot::RunRequest};
 
 use super::control;
 use crate::{
     names,
     reason::{Finding, Reason},
+    request,
 };
 
 /// What is to be handed to the Supervisor, and what could not be read.
@@ -34,7 +35,7 @@ pub(super) fn read(object: &Workflow, definition: &Definition) -> Requests {
         && let Ok(run) = names::generation_run(&workflow, &uid, definition.generation).parse()
     {
         let cause = format!("generation {}", definition.generation);
-        requests.runs.push(RunRequest { run, parameters: BTreeMap::new(), cause });
+        requests.runs.push(RunRequest { run, parameters: BTreeMap::new(), cause, stamp: None });
     }
     if let Some(request) = object.annotations().get(names::ANNOTATION_RUN) {
         match requested(object, definition, request) {
@@ -60,14 +61,17 @@ pub(super) fn read(object: &Workflow, definition: &Definition) -> Requests {
     requests
 }
 
-fn requested(object: &Workflow, definition: &Definition, request: &str) -> Result<RunRequest, String> {
+fn requested(object: &Workflow, definition: &Definition, written: &str) -> Result<RunRequest, String> {
     let path = format!("metadata.annotations[{}]", names::ANNOTATION_RUN);
-    let request: Name = request.parse().map_err(|error| format!("{path}: {error}"))?;
+    let request: Name = written.parse().map_err(|error| format!("{path}: {error}"))?;
     let uid = object.meta().uid.clone().unwrap_or_default();
     let run = names::requested_run(&object.name_any(), &uid, request.as_str());
     let run = run.parse().map_err(|error| format!("{path}: {error}"))?;
     let parameters = parameters(object, definition)?;
-    Ok(RunRequest { run, parameters, cause: format!("request {request}") })
+    let stamped = request::stamped(object.metadata.annotations.as_ref());
+    let stamp = request::stamp_of(&stamped, Ask::Run, written);
+    let cause = request::cause(&format!("request {request}"), stamp.as_ref());
+    Ok(RunRequest { run, parameters, cause, stamp })
 }
 
 fn parameters(object: &Workflow, definition: &Definition) -> Result<BTreeMap<String, Value>, String> {

@@ -91,6 +91,7 @@ impl World {
             parameters: BTreeMap::new(),
             cause: "test".to_owned(),
             parent: None,
+            stamp: None,
         };
         let started = RunEvent::Started { deadline: now.checked_add(Duration::from_mins(10)).unwrap() };
         let journal = vec![(Entry::Run(accepted), now), (Entry::Run(started), now)];
@@ -204,7 +205,7 @@ impl World {
             94..97 => self.decide(owner),
             97..99 => self.withdraw_one(),
             _ if self.random.is(8) => {
-                self.write(Entry::Run(RunEvent::CancelRequested { cause: "somebody".to_owned() }));
+                self.write(Entry::Run(RunEvent::CancelRequested { cause: "somebody".to_owned(), stamp: None }));
             }
             _ if self.has_people => self.somebody_intervenes(),
             _ => {}
@@ -215,9 +216,9 @@ impl World {
     fn somebody_intervenes(&mut self) {
         let cause = "somebody".to_owned();
         match self.random.below(20) {
-            0..9 => self.write(Entry::Run(RunEvent::Paused { cause })),
-            9..18 => self.write(Entry::Run(RunEvent::Resumed { cause })),
-            18 if self.random.is(30) => self.write(Entry::Run(RunEvent::TerminateRequested { cause })),
+            0..9 => self.write(Entry::Run(RunEvent::Paused { cause, stamp: None })),
+            9..18 => self.write(Entry::Run(RunEvent::Resumed { cause, stamp: None })),
+            18 if self.random.is(30) => self.write(Entry::Run(RunEvent::TerminateRequested { cause, stamp: None })),
             _ => {}
         }
     }
@@ -225,7 +226,7 @@ impl World {
     /// Everybody does their work until the run has ended and everything is read.
     pub(super) fn come_to_the_end(&mut self) {
         if self.has_people {
-            self.write(Entry::Run(RunEvent::Resumed { cause: "somebody".to_owned() }));
+            self.write(Entry::Run(RunEvent::Resumed { cause: "somebody".to_owned(), stamp: None }));
         }
         for _ in 0..2_000 {
             for owner in 0..self.owners.len() {

@@ -166,7 +166,7 @@ fn another_owner_goes_on_waiting() {
 #[test]
 fn a_cancelled_run_asks_nobody_any_more() {
     let mut driver = waits(asking(|_| {}), json!(1));
-    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned(), stamp: None });
     assert_eq!(driver.end().0, FinalPhase::Cancelled);
     assert_eq!(driver.run.questions().count(), 0);
     assert_eq!(driver.phases(), "a:Succeeded sign-off:Cancelled b:Skipped");
@@ -205,7 +205,7 @@ fn a_person_does_not_let_an_output_pass() {
 
 #[rstest]
 #[case::rejected(Some(said("draft", 1, false)))]
-#[case::cancelled(Some(RunEvent::CancelRequested { cause: "somebody".to_owned() }))]
+#[case::cancelled(Some(RunEvent::CancelRequested { cause: "somebody".to_owned(), stamp: None }))]
 #[case::not_decided_in_time(None)]
 fn what_was_done_and_does_not_pass_is_undone(#[case] event: Option<RunEvent>) {
     let mut written = judged();
@@ -247,7 +247,7 @@ fn nobody_is_asked_about_an_output_that_is_undone_anyway() {
     definition.on_failure = FailurePolicy::Compensate;
     definition.steps[0].compensate = Some(once(json!("${steps.draft.phase}")));
     let mut driver = Driver::started(definition);
-    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned(), stamp: None });
     assert_eq!(driver.run.phase(), RunPhase::Compensating);
     driver.succeed("draft/1", json!(1));
     assert_eq!((driver.run.questions().count(), driver.new_dispatches().as_str()), (0, "draft/1 draft:compensate/1"));

@@ -80,7 +80,7 @@ fn the_time_of_the_step_bounds_its_run() {
 #[test]
 fn a_cancelled_run_waits_for_no_other_run() {
     let mut driver = Driver::started(calling(called(0)));
-    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned(), stamp: None });
     assert_eq!((driver.end().0, child(&driver)), (FinalPhase::Cancelled, None));
 }
 
@@ -95,7 +95,7 @@ fn a_run_that_undoes_waits_for_the_end_of_a_run_before_it_undoes_what_was_done_b
     let mut driver = Driver::started(definition);
     driver.succeed("book/1", json!(1));
     driver.new_dispatches();
-    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned(), stamp: None });
     assert_eq!(child(&driver), Some((of_attempt(1), 1, false)), "it is not wanted, and waited for");
     assert_eq!(driver.new_dispatches(), "");
     driver.fail("review/1", FailureReason::RunCancelled);

@@ -158,7 +158,7 @@ fn a_compensation_whose_input_cannot_be_made_is_named() {
 fn a_cancel_undoes_too_and_stays_a_cancel() {
     let mut driver = Driver::started(trip());
     driver.succeed("flight/1", json!("F7"));
-    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned(), stamp: None });
     // An agent works on the hotel.
     assert_eq!(driver.run.phase(), RunPhase::Compensating);
     driver.succeed("hotel/1", json!("H3"));

@@ -3,15 +3,15 @@
 use super::*;
 
 fn pause(driver: &mut Driver) {
-    driver.event(RunEvent::Paused { cause: "by ada".to_owned() });
+    driver.event(RunEvent::Paused { cause: "by ada".to_owned(), stamp: None });
 }
 
 fn resume(driver: &mut Driver) {
-    driver.event(RunEvent::Resumed { cause: "by ada".to_owned() });
+    driver.event(RunEvent::Resumed { cause: "by ada".to_owned(), stamp: None });
 }
 
 fn terminate(driver: &mut Driver) {
-    driver.event(RunEvent::TerminateRequested { cause: "by ada".to_owned() });
+    driver.event(RunEvent::TerminateRequested { cause: "by ada".to_owned(), stamp: None });
 }
 
 fn deadlines(driver: &Driver) -> (Option<Timestamp>, Option<Timestamp>) {
@@ -98,7 +98,7 @@ fn a_cancel_ends_a_pause_so_that_what_was_done_is_undone() {
     pause(&mut driver);
     driver.pass(700);
     assert_eq!(driver.run.phase(), RunPhase::Running);
-    driver.event(RunEvent::CancelRequested { cause: "by ada".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "by ada".to_owned(), stamp: None });
     driver.succeed("b/1", json!(1));
     driver.succeed("b:compensate/1", json!(1));
     driver.succeed("a:compensate/1", json!(1));

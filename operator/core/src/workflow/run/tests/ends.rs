@@ -144,7 +144,7 @@ fn a_run_is_cancelled(#[case] is_started: bool) {
     if is_started {
         driver.event(RunEvent::Started { deadline: at(600) });
     }
-    driver.event(RunEvent::CancelRequested { cause: "by ada".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "by ada".to_owned(), stamp: None });
     assert_eq!(driver.end(), (FinalPhase::Cancelled, "cancelled: by ada".to_owned()));
     assert_eq!(driver.withdrawn.len(), usize::from(is_started));
     assert_eq!(driver.run.next(at(5)), []);

@@ -37,6 +37,7 @@ fn duplicates_late_results_and_strangers_are_ignored_and_counted() {
             parameters: BTreeMap::new(),
             cause: String::new(),
             parent: None,
+            stamp: None,
         }),
         Entry::Result { path: "a".parse().unwrap(), attempt: 2, outcome: Outcome::Succeeded { output: json!(1) } },
         Entry::Result { path: "m:0".parse().unwrap(), attempt: 1, outcome: Outcome::Succeeded { output: json!(1) } },
@@ -51,14 +52,14 @@ fn duplicates_late_results_and_strangers_are_ignored_and_counted() {
     driver.succeed("m:0/1", json!(1));
     assert_eq!(driver.end().0, FinalPhase::Succeeded);
     driver.event(RunEvent::Finished { phase: FinalPhase::Failed, message: "again".to_owned() });
-    driver.event(RunEvent::CancelRequested { cause: "late".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "late".to_owned(), stamp: None });
     assert_eq!((driver.end().0, driver.run.ignored()), (FinalPhase::Succeeded, useless.len() as u64 + 3));
 }
 
 #[test]
 fn a_task_that_an_earlier_owner_dispatched_too_late_is_withdrawn() {
     let mut driver = Driver::started(definition(vec![task_step("a", &[]), task_step("b", &["a"])]));
-    driver.event(RunEvent::CancelRequested { cause: "by ada".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "by ada".to_owned(), stamp: None });
     driver.withdrawn.clear();
     driver.entry(&Entry::Dispatched { path: "b".parse().unwrap(), attempt: 1, pool: name("pool") });
     assert_eq!(driver.withdrawn, ["b/1"]);

@@ -55,6 +55,6 @@ fn another_owner_goes_on_with_a_wait() {
 #[test]
 fn a_cancelled_run_waits_for_nothing() {
     let mut driver = Driver::started(waiting(Wait::For(Duration::from_secs(5))));
-    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned() });
+    driver.event(RunEvent::CancelRequested { cause: "somebody".to_owned(), stamp: None });
     assert_eq!(driver.end().0, FinalPhase::Cancelled);
 }
