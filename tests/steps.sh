@@ -80,6 +80,13 @@ root_run() {
   fi
 }
 
+# need_disk GIB: says it early when the disk may fill up on the way; what is there already from an earlier time counts for nothing.
+need_disk() {
+  local free
+  free=$(df --output=avail -BG "$root" | tail -n 1 | tr -dc '[:digit:]')
+  ((free >= $1)) || say "only $free GiB are free at $root, and from nothing this takes about $1 GiB: if it ends for want of room, free some and start again"
+}
+
 # need_package COMMAND PACKAGE: installs a Debian package when its command is missing.
 need_package() {
   command -v "$1" >/dev/null && return
