@@ -1,9 +1,12 @@
 //! What a run did, step by step: its printed journal against the story that a sample is expected to tell.
 //!
-//! A story has a line for each stage. What stands in one line, parted by commas, may happen in any order; nothing of a line
-//! happens before all of the line above. `draft#1` is an attempt that succeeded, `pay#1 Rejected` one that failed,
-//! and everything else is an event of the run: `accepted`, `skipped publish`, `finished Succeeded`. What ends in `?` may
-//! happen from its line on, or never. A `#` at the start of a line begins a comment.
+//! A story has a line for each stage. What stands in one line, parted by commas, may happen in any order, but what is joined
+//! by `>` happens in this one; nothing of a line happens before all of the line above. `draft#1` is an attempt that was handed
+//! out and then succeeded, `pay#1 Rejected` one that failed, and everything else is a single entry: `accepted`,
+//! `skipped publish`, `task late#1`, `finished Succeeded`. What ends in `?` may happen from its line on, or never. A `#` at
+//! the start of a line begins a comment.
+
+use std::collections::VecDeque;
 
 use serde_json::Value;
 
@@ -32,26 +35,19 @@ pub enum Error {
 /// Whether a printed journal tells the story, entry by entry.
 pub fn check(printed: &str, story: &str) -> Result<(), Error> {
     let mut stages = story.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).map(stage);
-    let (mut due, mut may) = (Vec::new(), Vec::new());
+    let mut now = Stage::default();
     for line in printed.lines().filter(|line| !line.trim().is_empty()) {
         let Some(happened) = event(line)? else { continue };
-        while due.is_empty() {
-            let stage = stages.next().ok_or_else(|| Error::AfterTheEnd(happened.clone()))?;
-            may.extend(stage.may);
-            due = stage.due;
+        while now.due.is_empty() && !now.may.iter().any(|chain| chain.front() == Some(&happened)) {
+            let next = stages.next().ok_or_else(|| Error::AfterTheEnd(happened.clone()))?;
+            now = Stage { due: next.due, may: [now.may, next.may].concat() };
         }
-        // An attempt has a result only after it was handed out.
-        let is_early = happened.starts_with("result ") && due.contains(&handed_out(&happened));
-        if let Some(at) = due.iter().position(|one| *one == happened).filter(|_| !is_early) {
-            due.remove(at);
-        } else if let Some(at) = may.iter().position(|one| *one == happened) {
-            may.remove(at);
-        } else {
-            return Err(Error::Unexpected { happened, due });
+        if !take(&mut now.due, &happened) && !take(&mut now.may, &happened) {
+            return Err(Error::Unexpected { happened, due: now.due.into_iter().flatten().collect() });
         }
     }
-    due.extend(stages.flat_map(|stage| stage.due));
-    if due.is_empty() { Ok(()) } else { Err(Error::Missing(due)) }
+    let missing: Vec<String> = now.due.into_iter().chain(stages.flat_map(|stage| stage.due)).flatten().collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Missing(missing)) }
 }
 
 /// The journal as a story with one entry a line, for whoever writes one.
@@ -66,29 +62,30 @@ pub fn tell(printed: &str) -> Result<String, Error> {
     Ok(told)
 }
 
-fn handed_out(result: &str) -> String {
-    let attempt = result.trim_start_matches("result ").split(' ').next().unwrap_or_default();
-    format!("task {attempt}")
-}
+/// Entries that come in this order.
+type Chain = VecDeque<String>;
 
 /// One line of a story.
+#[derive(Default)]
 struct Stage {
     /// What has to happen before the next line.
-    due: Vec<String>,
+    due: Vec<Chain>,
     /// What may happen from now on.
-    may: Vec<String>,
+    may: Vec<Chain>,
 }
 
 fn stage(line: &str) -> Stage {
     let told = line.split(',').map(str::trim).filter(|one| !one.is_empty());
     let (may, due): (Vec<&str>, Vec<&str>) = told.partition(|one| one.ends_with('?'));
-    Stage {
-        due: due.into_iter().flat_map(entries).collect(),
-        may: may.into_iter().map(|one| one.trim_end_matches('?')).flat_map(entries).collect(),
-    }
+    let chains = |told: Vec<&str>| {
+        told.into_iter()
+            .map(|one| one.trim_end_matches('?').split('>').map(str::trim).flat_map(entries).collect())
+            .collect()
+    };
+    Stage { due: chains(due), may: chains(may) }
 }
 
-/// The entries of the journal that one part of a line stands for.
+/// The entries of the journal that one part of a chain stands for.
 fn entries(told: &str) -> Vec<String> {
     match told.split_once(' ') {
         None if told.contains('#') => vec![format!("task {told}"), format!("result {told} succeeded")],
@@ -97,6 +94,16 @@ fn entries(told: &str) -> Vec<String> {
         }
         _ => vec![told.to_owned()],
     }
+}
+
+/// Takes what happened from the chain that begins with it.
+fn take(chains: &mut Vec<Chain>, happened: &str) -> bool {
+    let Some(at) = chains.iter().position(|chain| chain.front().is_some_and(|first| first == happened)) else {
+        return false;
+    };
+    chains[at].pop_front();
+    chains.retain(|chain| !chain.is_empty());
+    true
 }
 
 /// One entry in the words of a story; nothing for the notes of sidecars, which tell how and not what.
@@ -183,6 +190,13 @@ mod tests {
         assert_eq!(check(&with_late(r#"{"sequence":9"#), &may), Ok(()));
         assert!(check(&with_late(r#"{"sequence":8"#), STORY).is_err());
         assert!(check(&with_late(r#"{"sequence":2"#), &may).is_err(), "before its line");
+    }
+
+    #[test]
+    fn what_is_joined_comes_in_this_order() {
+        let joined = |order: &str| check(JOURNAL, &STORY.replace("left#1, right#1 Rejected", order));
+        assert_eq!(joined("task left#1 > task right#1 > result right#1 Rejected > result left#1 succeeded"), Ok(()));
+        assert!(joined("left#1 > right#1 Rejected").is_err());
     }
 
     #[test]
