@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     approval::{Approval, TimeoutDecision},
-    gate::{Gate, GateFailure},
+    gate::{Gate, GateFailure, HandoffSchema, Judge, SchemaRef},
     repeated::{ExhaustedPolicy, LoopStep},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
     schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},
@@ -67,6 +67,10 @@ pub struct WorkflowSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parameters: Vec<Parameter>,
+    /// Schemas of hand-overs between agents, which gates name with `schemaRef`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name", "version"]))]
+    pub schemas: Vec<HandoffSchema>,
     /// Priority class of the runs and all their tasks. Default normal.
     #[serde(default)]
     pub priority: Priority,
@@ -166,7 +170,7 @@ pub struct Step {
     /// What the output must be like before anything follows from it (quality gate).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
-    /// The task that undoes a step of kind `task`, for a Workflow with `onFailure: Compensate`. It may read the output of its own step; it must cope with
+    /// The task that undoes a step of kind `task`, for a Workflow with `onFailure: Compensate` or with a gate of that. It may read the output of its own step; it must cope with
     /// nothing being there, because a step that ended without its agent's own word (such as by a timeout) is undone as well. When it fails for good, the run's
     /// message names the step as still to be undone by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]

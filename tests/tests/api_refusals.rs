@@ -115,6 +115,47 @@ fn cases(department: &Department) -> Vec<Case> {
             &["spec.steps[0].gate", "write escalation (who is asked) together with onFailure: Escalate"],
         ),
         case(
+            "a gate that asks for nothing",
+            step(json!({"name": "a", "task": task, "gate": {"onFailure": "Fail"}})),
+            &["spec.steps[0].gate", "write schema, schemaRef, expression or judge"],
+        ),
+        case(
+            "a gate of two schemas",
+            step(
+                json!({"name": "a", "task": task, "gate": {"schema": {}, "schemaRef": {"name": "x", "version": "1"}}}),
+            ),
+            &["spec.steps[0].gate", "write schema or schemaRef, not both"],
+        ),
+        case(
+            "a gate that falls back to nothing",
+            step(json!({"name": "a", "task": task, "gate": {"expression": "true", "onFailure": "Fallback"}})),
+            &["spec.steps[0].gate", "write fallback"],
+        ),
+        case(
+            "a fallback that nothing calls",
+            step(json!({"name": "a", "task": task, "gate": {"expression": "true", "fallback": task}})),
+            &["spec.steps[0].gate", "nothing ever calls the fallback: write onFailure: Fallback"],
+        ),
+        case(
+            "a score that nobody gives",
+            step(json!({"name": "a", "task": task, "gate": {"judge": {"task": task, "atLeast": 101}}})),
+            &["spec.steps[0].gate.judge.atLeast", "less than or equal to 100"],
+        ),
+        case(
+            "a judge without a task",
+            step(json!({"name": "a", "task": task, "gate": {"judge": {"atLeast": 80}}})),
+            &["spec.steps[0].gate.judge.task", "Required value"],
+        ),
+        case(
+            "a schema without a version",
+            department.workflow(
+                "refused",
+                &json!([{"name": "a", "task": task}]),
+                &json!({"schemas": [{"name": "x", "schema": {}}]}),
+            ),
+            &["spec.schemas[0].version", "Required value"],
+        ),
+        case(
             "a run of a Workflow without a name",
             step(json!({"name": "a", "workflow": {"parameters": {"x": 1}}})),
             &["spec.steps[0].workflow.name", "Required value"],

@@ -149,6 +149,11 @@ impl TaskPath {
         Self(format!("{step}:compensate"))
     }
 
+    /// The task that judges the output of a step, counted from 1.
+    pub fn of_judgement(step: &Name, round: u32) -> Self {
+        Self(format!("{step}:judge:{round}"))
+    }
+
     /// One stage of a pipeline step.
     pub fn of_stage(step: &Name, stage: &Name) -> Self {
         Self(format!("{step}:{stage}"))
@@ -266,6 +271,7 @@ mod tests {
             TaskPath::of_item(&long, usize::MAX),
             TaskPath::of_reduce(&long),
             TaskPath::of_compensation(&long),
+            TaskPath::of_judgement(&long, u32::MAX),
             TaskPath::of_stage(&long, &long),
             TaskPath::of_branch(&long, &long, &long),
         ];

@@ -13,6 +13,7 @@ pub mod policy;
 pub mod priority;
 pub mod routing;
 pub mod schedule;
+pub mod schema;
 pub mod trace;
 pub mod unit;
 pub mod workflow;

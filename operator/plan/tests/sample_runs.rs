@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tetrarch_core::workflow::{
+    approval::Decision,
     journal::{Entry, FailureReason, FinalPhase, Outcome, RunEvent},
     run::{Action, Run, RunPhase},
 };
@@ -38,6 +39,12 @@ fn ended(name: &str, parameters: &Value) -> Run {
     while !matches!(run.phase(), RunPhase::Ended(_)) {
         for entry in std::mem::take(&mut entries) {
             run.apply(&entry, now);
+        }
+        let asked = run.questions().map(|question| (question.step.clone(), question.attempt)).collect::<Vec<_>>();
+        for (step, attempt) in asked {
+            let decision =
+                Decision { approved: true, by: "ada".to_owned(), at: now, reason: Some("it is right".to_owned()) };
+            entries.push(Entry::Run(RunEvent::Decided { step, attempt, decision }));
         }
         let mut wake = None;
         for action in run.next(now) {
@@ -75,13 +82,13 @@ fn steps(run: &Run) -> String {
     json!({"plenum": (0..5).map(|n| json!({"verdict": n, "confidence": 50})).collect::<Vec<_>>()}), FinalPhase::Failed,
     "panel:Succeeded plenum:Failed minority:Skipped decide:Skipped")]
 #[case::escalation("workflow-escalation.yaml", json!({}), FinalPhase::Succeeded,
-    "understand:Succeeded look-up:Succeeded answer:Succeeded review:Skipped specialist:Skipped fallback:Skipped send:Succeeded")]
+    "understand:Succeeded look-up:Succeeded answer:Succeeded brand:Succeeded specialist:Skipped fallback:Skipped send:Succeeded")]
 #[case::escalation_of_a_poor_answer("workflow-escalation.yaml", json!({"quality": 60}), FinalPhase::Succeeded,
-    "understand:Succeeded look-up:Succeeded answer:Succeeded review:Succeeded specialist:Skipped fallback:Skipped send:Succeeded")]
+    "understand:Succeeded look-up:Succeeded answer:Succeeded brand:Succeeded specialist:Skipped fallback:Skipped send:Succeeded")]
 #[case::escalation_of_what_is_urgent("workflow-escalation.yaml", json!({"message": {"text": "my card is gone", "urgent": true}}), FinalPhase::Succeeded,
-    "understand:Succeeded look-up:Succeeded answer:Skipped review:Skipped specialist:Succeeded fallback:Skipped send:Succeeded")]
+    "understand:Succeeded look-up:Succeeded answer:Skipped brand:Skipped specialist:Succeeded fallback:Skipped send:Succeeded")]
 #[case::escalation_of_nothing("workflow-escalation.yaml", json!({"message": {"text": "good morning", "urgent": false}}), FinalPhase::Succeeded,
-    "understand:Succeeded look-up:Succeeded answer:Skipped review:Skipped specialist:Skipped fallback:Succeeded send:Succeeded")]
+    "understand:Succeeded look-up:Succeeded answer:Skipped brand:Skipped specialist:Skipped fallback:Succeeded send:Succeeded")]
 #[case::saga("workflow-saga.yaml", json!({}), FinalPhase::Compensated, "flight:Compensated hotel:Compensated pay:Failed")]
 #[case::release("workflow-release.yaml", json!({}), FinalPhase::Succeeded,
     "code:Succeeded security:Succeeded performance:Succeeded compliance:Succeeded review:Succeeded stage:Succeeded canary:Succeeded \
@@ -107,4 +114,25 @@ fn what_the_experts_and_the_researchers_find_is_in_the_output() {
     let wanted =
         ["the manual", "the register"].map(|title| format!("{title} on: Which licences may a container image hold?"));
     assert_eq!(output["findings"], json!(wanted));
+}
+
+#[test]
+fn a_person_reads_a_poor_answer_and_a_foreign_tone_is_replaced() {
+    let said = |parameters: Value| {
+        let run = ended("workflow-escalation.yaml", &parameters);
+        let message =
+            |name: &str| run.steps().find(|step| step.name.as_str() == name).unwrap().message.map(str::to_owned);
+        (message("answer"), message("brand"), run.output().unwrap()["sent"].clone())
+    };
+    let known = json!("We looked into 2 places for your delivery.");
+    assert_eq!(said(json!({})), (None, None, known.clone()));
+    let (read, _, sent) = said(json!({"quality": 60}));
+    assert_eq!(sent, known);
+    assert!(
+        read.as_ref().is_some_and(|read| read.contains("60, 80 are needed") && read.contains("approved by ada")),
+        "{read:?}"
+    );
+    let (_, replaced, sent) = said(json!({"brand": 50}));
+    assert_eq!(sent, json!("We have your message and answer within a day."));
+    assert_eq!(replaced.as_deref(), Some("fell back: gate: the reply does not sound like us"));
 }

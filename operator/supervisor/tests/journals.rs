@@ -152,7 +152,9 @@ async fn record() {
             writeln!(journal, "{line}").unwrap();
         }
         // What is told beside the journal, such as that a run waits for an agent.
-        summary.as_object_mut().unwrap().remove("version");
+        for beside in ["version", "accepted"] {
+            summary.as_object_mut().unwrap().remove(beside);
+        }
         let mut file = create(&version.join(scenario.name).with_extension("summary.json"));
         writeln!(file, "{summary:#}").unwrap();
     }

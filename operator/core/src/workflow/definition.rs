@@ -50,6 +50,14 @@ const fn is_default_weight(weight: &u32) -> bool {
     *weight == fairness::WEIGHT
 }
 
+impl Definition {
+    /// Whether a run may come to undo what was done: because of its policy, or because of a gate.
+    pub fn may_compensate(&self) -> bool {
+        let asks = |step: &Step| step.gate.as_ref().is_some_and(|gate| gate.on_failure == GateFailure::Compensate);
+        self.on_failure == FailurePolicy::Compensate || self.steps.iter().any(asks)
+    }
+}
+
 /// What happens to a run when one of its steps has failed for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailurePolicy {
@@ -121,13 +129,23 @@ pub enum Wait {
     Until(Value),
 }
 
-/// A condition on the output of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the output of a step must be like: of its schema, then of its expression, then of its judge, as far as there are any.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
+    /// JSON Schema of the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// What the schema is called, such as `ticket 2`, when it has a name and a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_name: Option<String>,
     /// CEL condition that reads the output as `output`.
-    pub expression: String,
-    /// What to say when it does not hold; none means the expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
+    /// An agent that gives the output a score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Box<Judge>>,
+    /// What to say when it does not hold; none means what was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// What follows when it does not hold.
@@ -135,6 +153,19 @@ pub struct Gate {
     /// Who is asked when it does not hold; only of a gate that escalates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalation: Option<Approval>,
+    /// The task that is done instead when the gate does not hold, or the attempts of the step's task are used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Box<Task>>,
+}
+
+/// An agent that gives the output of a step a score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Judge {
+    /// The task; its input reads the output as `output`, and its own output has a `score` from 0 to 100.
+    pub task: Task,
+    /// The score that is needed, 0 to 100.
+    pub at_least: u32,
 }
 
 /// What follows when the gate of a step does not hold.
@@ -148,6 +179,10 @@ pub enum GateFailure {
     Continue,
     /// A person looks at what is wrong and decides whether the step succeeds or fails.
     Escalate,
+    /// The gate's fallback is done instead.
+    Fallback,
+    /// The step fails, and the run undoes what was done.
+    Compensate,
 }
 
 /// One task for one agent.

@@ -3,6 +3,7 @@
 mod check;
 mod child;
 mod cycle;
+mod gate;
 mod question;
 mod repeated;
 

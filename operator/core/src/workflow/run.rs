@@ -21,6 +21,7 @@ mod control;
 mod due;
 mod flaw;
 mod gate;
+mod judge;
 mod next;
 mod plan;
 mod repeat;

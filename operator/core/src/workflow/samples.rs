@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{
     approval::{Approval, Approver, ApproverKind, TimeoutDecision},
     definition::{
-        AgentSelector, Branch, Definition, Exhausted, FailurePolicy, Gather, Late, LoopStep, MapStep, Reduce, Retry,
-        ScatterStep, Stage, Step, StepKind, Task,
+        AgentSelector, Branch, Definition, Exhausted, FailurePolicy, Gate, GateFailure, Gather, Judge, Late, LoopStep,
+        MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task,
     },
 };
 use crate::{id::Name, priority::Class};
@@ -65,6 +65,20 @@ pub(super) fn scatter(to: u32, gather: Gather, late: Late) -> StepKind {
 pub(super) fn repeated(input: Value, until: &str, max_iterations: u32) -> LoopStep {
     let (interval, on_exhausted) = (Duration::ZERO, Exhausted::Fail);
     LoopStep { task: once(input), until: until.to_owned(), max_iterations, interval, on_exhausted }
+}
+
+/// A gate of one condition.
+pub(super) fn holds(expression: &str, on_failure: GateFailure) -> Gate {
+    let (schema, schema_name, judge, message, fallback) = (None, None, None, None, None);
+    let escalation = (on_failure == GateFailure::Escalate).then(approval);
+    let expression = Some(expression.to_owned());
+    Gate { schema, schema_name, expression, judge, message, on_failure, escalation, fallback }
+}
+
+/// A gate of one judge, who wants 80.
+pub(super) fn judged(on_failure: GateFailure) -> Gate {
+    let judge = Judge { task: once(json!("${output}")), at_least: 80 };
+    Gate { expression: None, judge: Some(Box::new(judge)), ..holds("", on_failure) }
 }
 
 pub(super) fn stage(of: &str, input: Value) -> Stage {

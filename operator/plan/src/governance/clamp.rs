@@ -97,6 +97,12 @@ pub fn workflow(
             if let Some(longest) = tasks(&step.kind).into_iter().map(|task| task.timeout).max() {
                 hold(format!("spec.steps[{index}].{}.timeout", place(&step.kind)), Limit::TaskTimeout, longest, bound);
             }
+            let gate = step.gate.as_ref();
+            let judge = gate.and_then(|gate| gate.judge.as_ref()).map(|judge| ("judge.task", &judge.task));
+            let fallback = gate.and_then(|gate| gate.fallback.as_deref()).map(|task| ("fallback", task));
+            for (field, task) in judge.into_iter().chain(fallback) {
+                hold(format!("spec.steps[{index}].gate.{field}.timeout"), Limit::TaskTimeout, task.timeout, bound);
+            }
             if let Some(task) = &step.compensate {
                 hold(format!("spec.steps[{index}].compensate.timeout"), Limit::TaskTimeout, task.timeout, bound);
             }

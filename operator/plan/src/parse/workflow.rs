@@ -1,6 +1,7 @@
 //! A Workflow as the engine's definition: fields are read here, and what holds between them is checked by the engine.
 
 mod approval;
+mod gate;
 mod repeated;
 mod schedule;
 mod steps;
@@ -42,7 +43,7 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
     let weight = at_least("spec.weight", spec.weight, 1, &mut violations);
     let max_concurrent_runs =
         spec.max_concurrent_runs.and_then(|runs| at_least("spec.maxConcurrentRuns", runs, 1, &mut violations));
-    let steps = steps::steps(&spec.steps, &mut violations);
+    let steps = steps::steps(spec, &mut violations);
     let definition = || {
         Some(Definition {
             workflow: name?,

@@ -56,6 +56,14 @@ pub fn all() -> Vec<Scenario> {
     tolerant["kind"]["map"]["minSuccessPercent"] = json!(50);
     let mut gated = step("draft", &[], json!({"failures": 0, "verdict": "${verdict}"}));
     gated["gate"] = json!({"expression": "output.verdict != null", "message": "say it again", "onFailure": "Retry"});
+    let mut judged = step("draft", &[], json!({"verdict": "${verdict}"}));
+    let judge = task(json!({"score": "${output.verdict == '' ? 60 : 90}", "reason": "too plain"}));
+    judged["gate"] = json!({"judge": {"task": judge, "atLeast": 80}, "onFailure": "Retry"});
+    let mut replaced = step("translate", &[], json!({"refuse": true}));
+    let schema = json!({"type": "object", "required": ["by"]});
+    replaced["gate"] = json!({"schema": schema, "schemaName": "text 1", "onFailure": "Fallback", "fallback": task(json!({"by": "${verdict}"}))});
+    let mut unwanted = step("hotel", &["flight"], json!("hotel"));
+    unwanted["gate"] = json!({"expression": "output != 'hotel'", "onFailure": "Compensate"});
     let pause =
         |milliseconds: u64| json!({"name": "pause", "after": ["first"], "kind": {"wait": {"for": milliseconds}}});
     vec![
@@ -78,6 +86,12 @@ pub fn all() -> Vec<Scenario> {
         succeeds("scatter-best", scatter(&json!({"best": {"score": "output", "atLeast": 3}}), "Collect")),
         succeeds("wait", json!([step("first", &[], json!(1)), pause(50), step("last", &["pause"], json!(2))])),
         succeeds("gate", json!([gated])),
+        succeeds("judge", json!([judged])),
+        succeeds("fallback", json!([replaced])),
+        Scenario {
+            ends: "Compensated",
+            ..succeeds("gate-undoes", json!([undone("flight", &[], json!("flight")), unwanted]))
+        },
         succeeds("retry", json!([step("flaky", &[], json!({"failures": 2}))])),
         Scenario {
             ends: "Failed",

@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::{MAX_PARTS, MAX_SIZE, MAX_STEPS, Placed, TARGETS, Violation, cycle, upstream};
+use super::{MAX_PARTS, MAX_SIZE, MAX_STEPS, Placed, TARGETS, Violation, cycle, gate::reads_of_task, upstream};
 use crate::{
     expression::{Expression, References, Template, Variable, Vocabulary},
     id::Name,
     workflow::definition::{
-        Branch, Definition, FailurePolicy, GateFailure, Gather, MapStep, Reduce, Retry, ScatterStep, Stage, Step,
-        StepKind, Task, Wait,
+        Branch, Definition, FailurePolicy, Gather, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task,
+        Wait,
     },
 };
 
@@ -38,8 +38,7 @@ impl<'d> Checker<'d> {
         }
         self.check_names("spec.steps", definition.steps.iter().map(|step| &step.name));
         self.check_order();
-        let is_undone = definition.steps.iter().any(|step| step.compensate.is_some());
-        if definition.on_failure == FailurePolicy::Compensate && !is_undone {
+        if definition.on_failure == FailurePolicy::Compensate && !self.says_how_it_is_undone() {
             let remedy = "write compensate in the steps that have to be undone, or onFailure: Stop";
             self.add("spec.onFailure", "no step says how it is undone", remedy);
         }
@@ -58,6 +57,10 @@ impl<'d> Checker<'d> {
 
     pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) {
         self.violations.push(Violation { field: field.into(), message: message.into(), remedy: remedy.into() });
+    }
+
+    pub(super) fn says_how_it_is_undone(&self) -> bool {
+        self.definition.steps.iter().any(|step| step.compensate.is_some())
     }
 
     fn check_sizes(&mut self) {
@@ -145,11 +148,7 @@ impl<'d> Checker<'d> {
             self.add(format!("{field}.timeout"), "a step needs time", "write a duration above 0s");
         }
         let placed = match &step.kind {
-            StepKind::Task(task) => {
-                let is_repeated = step.gate.as_ref().is_some_and(|gate| gate.on_failure == GateFailure::Retry);
-                let reads: &[Variable] = if is_repeated { &[Variable::Verdict] } else { &[] };
-                vec![Placed { field: format!("{field}.task"), task, reads }]
-            }
+            StepKind::Task(task) => vec![Placed { field: format!("{field}.task"), task, reads: reads_of_task(step) }],
             StepKind::Map(map) => self.check_map(&format!("{field}.map"), map, &upstream),
             StepKind::Parallel(branches) => self.check_branches(&format!("{field}.parallel.branches"), branches),
             StepKind::Pipeline(stages) => self.check_stages(&format!("{field}.pipeline.stages"), stages),
@@ -169,48 +168,18 @@ impl<'d> Checker<'d> {
                 Vec::new()
             }
         };
-        self.check_gate(&field, step, &upstream);
+        let of_gate = self.check_gate(&field, step, &upstream);
         self.check_compensation(index, step, &upstream);
-        for placed in placed {
+        for placed in placed.into_iter().chain(of_gate) {
             self.check_template(&format!("{}.input", placed.field), &placed.task.input, placed.reads, &upstream);
             self.check_task(&placed.field, placed.task);
-        }
-    }
-
-    fn check_gate(&mut self, field: &str, step: &Step, upstream: &BTreeSet<usize>) {
-        let Some(gate) = &step.gate else { return };
-        match Expression::compile(&gate.expression, Vocabulary::Workflow) {
-            Ok(expression) => {
-                let field = format!("{field}.gate.expression");
-                self.check_references(&field, expression.references(), &[Variable::Output], upstream);
-            }
-            Err(error) => {
-                self.add(format!("{field}.gate.expression"), error.to_string(), "write a CEL condition without ${}");
-            }
-        }
-        self.check_escalation(&format!("{field}.gate"), gate, upstream);
-        match &step.kind {
-            _ if gate.on_failure != GateFailure::Retry => {}
-            StepKind::Task(task) if task.retry.limit > 0 => {}
-            StepKind::Task(_) => {
-                let remedy = "write a limit of 1 or more, or gate.onFailure: Fail";
-                self.add(format!("{field}.task.retry.limit"), "the gate retries what must not be repeated", remedy);
-            }
-            _ => {
-                let remedy = "write Fail, Continue or Escalate, or judge a step of kind task";
-                self.add(
-                    format!("{field}.gate.onFailure"),
-                    "only one task can be repeated because of its output",
-                    remedy,
-                );
-            }
         }
     }
 
     fn check_compensation(&mut self, index: usize, step: &Step, upstream: &BTreeSet<usize>) {
         let Some(task) = &step.compensate else { return };
         let field = format!("spec.steps[{index}].compensate");
-        if self.definition.on_failure != FailurePolicy::Compensate {
+        if !self.definition.may_compensate() {
             self.add(&field, "nothing ever calls it", "write spec.onFailure: Compensate, or remove it");
         }
         if !matches!(step.kind, StepKind::Task(_)) {
@@ -360,7 +329,7 @@ impl<'d> Checker<'d> {
                     Variable::Item => "the task of a map",
                     Variable::Index => "a map, a scatter or a loop",
                     Variable::Output => "the gathering of a scatter, the condition of a loop and the gate of a step",
-                    Variable::Verdict => "the task of a step whose gate retries",
+                    Variable::Verdict => "the task of a step whose gate retries, and a fallback",
                     Variable::Previous => "the stages of a pipeline or a branch, and a loop",
                     _ => "the reducing task of a map",
                 };

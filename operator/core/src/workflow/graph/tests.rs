@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workflow::{
-    definition::{FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, Step, StepKind, Wait},
-    samples::{approval, branch, definition, map, map_step, once, repeated, scatter, stage, step, task_step},
+    definition::{FailurePolicy, GateFailure, Gather, Late, Reduce, Step, StepKind, Wait},
+    samples::{
+        approval, branch, definition, holds, judged, map, map_step, once, repeated, scatter, stage, step, task_step,
+    },
 };
 
 fn told(steps: Vec<Step>) -> Vec<String> {
@@ -274,7 +276,7 @@ fn a_compensation_may_read_its_own_step() {
 }
 
 fn gate(mut step: Step, expression: &str, on_failure: GateFailure) -> Step {
-    step.gate = Some(Gate { expression: expression.to_owned(), message: None, on_failure, escalation: None });
+    step.gate = Some(holds(expression, on_failure));
     step
 }
 
@@ -380,4 +382,67 @@ fn the_question_of_an_escalation_may_read_the_output() {
 fn a_loop_that_cannot_work_is_refused(#[case] until: &str, #[case] most: u32, #[case] expected: &str) {
     let told = told(vec![step("a", &[], StepKind::Loop(Box::new(repeated(json!("${previous}"), until, most))))]);
     assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+}
+
+fn gate_with(kind: StepKind, change: impl Fn(&mut crate::workflow::definition::Gate)) -> Step {
+    let mut made = step("a", &[], kind);
+    let mut gate = holds("output > 1", GateFailure::Fail);
+    change(&mut gate);
+    made.gate = Some(gate);
+    made
+}
+
+fn of_task() -> StepKind {
+    StepKind::Task(once(json!(1)))
+}
+
+#[rstest]
+#[case::asks_nothing(gate_with(of_task(), |gate| gate.expression = None), "spec.steps[0].gate: it asks for nothing: write schema, schemaRef, expression or judge")]
+#[case::no_schema(gate_with(of_task(), |gate| gate.schema = Some(json!({"type": "text"}))), "spec.steps[0].gate.schema: this is no JSON Schema that can be used (at \"/type\")")]
+#[case::schema_elsewhere(gate_with(of_task(), |gate| gate.schema = Some(json!({"$ref": "https://example.com/s"}))), "spec.steps[0].gate.schema: the reference \"https://example.com/s\" leaves the schema: write #/$defs/<name>")]
+#[case::nothing_to_fall_back_to(gate_with(of_task(), |gate| gate.on_failure = GateFailure::Fallback), "spec.steps[0].gate.onFailure: there is nothing to fall back to: write gate.fallback")]
+#[case::fallback_that_nothing_calls(gate_with(of_task(), |gate| gate.fallback = Some(Box::new(once(json!(1))))), "spec.steps[0].gate.fallback: nothing ever calls it")]
+#[case::fallback_of_many_tasks(
+    gate_with(map_step("a", &[], map(json!([1]), Reduce::Collect)).kind, |gate| {
+        gate.on_failure = GateFailure::Fallback;
+        gate.fallback = Some(Box::new(once(json!(1))));
+    }),
+    "spec.steps[0].gate.onFailure: only one task can be repeated because of its output"
+)]
+#[case::score_too_high(gate_with(of_task(), |gate| {
+    *gate = judged(GateFailure::Fail);
+    gate.judge.as_mut().unwrap().at_least = 101;
+}), "spec.steps[0].gate.judge.atLeast: no output ever gets 101: write 0 to 100")]
+#[case::judge_reads_what_has_no_value(gate_with(of_task(), |gate| {
+    *gate = judged(GateFailure::Fail);
+    gate.judge.as_mut().unwrap().task.input = json!("${item}");
+}), "spec.steps[0].gate.judge.task.input: \"item\" has a value only in the task of a map")]
+#[case::branch_of_the_judge(
+    gate_with(StepKind::Parallel(vec![branch("judge", vec![stage("1", json!(1))])]), |gate| *gate = judged(GateFailure::Fail)),
+    "spec.steps[0].gate.judge: a branch has the name of the judge's own tasks"
+)]
+#[case::judge_of_a_wait(
+    gate_with(StepKind::Wait(Wait::For(Duration::from_secs(1))), |gate| *gate = judged(GateFailure::Fail)),
+    "spec.steps[0].gate.judge: no agent makes an output here that could be judged"
+)]
+#[case::nothing_to_undo(
+    gate_with(of_task(), |gate| gate.on_failure = GateFailure::Compensate),
+    "spec.steps[0].gate.onFailure: no step says how it is undone: write compensate in the steps"
+)]
+fn a_gate_of_schema_judge_or_fallback_that_cannot_work_is_refused(#[case] step: Step, #[case] expected: &str) {
+    let told = told(vec![step]);
+    assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+}
+
+#[test]
+fn a_gate_does_not_undo_what_the_run_keeps() {
+    let mut made = gate_with(of_task(), |gate| gate.on_failure = GateFailure::Compensate);
+    made.compensate = Some(once(json!(1)));
+    let mut definition = definition(vec![made]);
+    definition.on_failure = FailurePolicy::Continue;
+    let told: Vec<String> = validate(&definition).iter().map(ToString::to_string).collect();
+    let expected = "spec.steps[0].gate.onFailure: spec.onFailure: Continue keeps what this gate would undo";
+    assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+    definition.on_failure = FailurePolicy::Stop;
+    assert_eq!(validate(&definition), []);
 }

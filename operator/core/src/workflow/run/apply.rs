@@ -108,7 +108,9 @@ impl Fold<'_> {
             let last = &mut self.state.steps[key.step].last_attempt;
             *last = attempt.max(*last);
         }
+        let is_over = self.state.steps[key.step].judging.is_some() && !matches!(key.part, Part::Judge(_));
         let is_running = self.state.finished.is_none()
+            && !is_over
             && (key.part == Part::Compensate || self.state.steps[key.step].phase == StepPhase::Running);
         let is_next = |task: &super::state::TaskState| {
             matches!(task.status, Status::Due(_))
@@ -158,25 +160,22 @@ impl Fold<'_> {
     }
 
     fn result(&mut self, path: &TaskPath, attempt: u32, outcome: &Outcome) -> bool {
-        let Some((key, retry)) = self.in_flight(path, attempt).and_then(|key| Some((key, self.plan.retry(key)?)))
-        else {
+        let known = self.in_flight(path, attempt);
+        let Some((key, retry)) = known.and_then(|key| Some((key, self.state.retry(self.plan, key)?))) else {
             return false;
         };
         self.state.in_flight.remove(&key);
         if key.part == Part::Only && !outcome.is_agents_word() {
             self.state.steps[key.step].is_doubtful = true;
         }
+        if matches!(outcome, Outcome::Succeeded { .. }) {
+            self.note_done(key);
+        }
         match outcome {
+            Outcome::Succeeded { output } if matches!(key.part, Part::Judge(_)) => self.judged(key, retry, output),
             Outcome::Succeeded { output } => match self.verdict_that_retries(key, output) {
                 None => self.task_succeeded(key, output),
-                Some(verdict) => {
-                    // It was done all the same.
-                    self.state.steps[key.step].is_doubtful = true;
-                    if let Some(task) = self.state.task_mut(key) {
-                        task.verdict = Some(verdict.clone());
-                    }
-                    self.attempt_failed(key, retry, true, &verdict);
-                }
+                Some(verdict) => self.repeat_because_of(key, &verdict),
             },
             Outcome::Failed { reason, message } => {
                 let why = format!("{reason:?}: {message}");
@@ -185,6 +184,10 @@ impl Fold<'_> {
             Outcome::Unknown { message } if key.part == Part::Compensate => {
                 let message = format!("it is not known whether its compensation, attempt {attempt}, worked: {message}");
                 self.not_compensated(key.step, message, true);
+            }
+            // Judging does nothing that could be done twice.
+            Outcome::Unknown { message } if matches!(key.part, Part::Judge(_)) => {
+                self.attempt_failed(key, retry, true, message);
             }
             Outcome::Unknown { message } => {
                 self.state.steps[key.step].failed += 1;
@@ -196,7 +199,7 @@ impl Fold<'_> {
     }
 
     /// Repeats the task, or ends it when it may not be repeated any more.
-    fn attempt_failed(&mut self, key: TaskKey, retry: Retry, may_be_repeated: bool, why: &str) {
+    pub(super) fn attempt_failed(&mut self, key: TaskKey, retry: Retry, may_be_repeated: bool, why: &str) {
         let (is_lost, path) = (self.is_lost(key), self.plan.path(key));
         let Some(task) = self.state.task_mut(key) else { return };
         task.failures += 1;
@@ -204,9 +207,11 @@ impl Fold<'_> {
             let not_before = self.at.checked_add(retry.delay(task.failures)).unwrap_or(Timestamp::MAX);
             task.status = Status::Due(Some(not_before));
             self.memo.retry_at(not_before, key);
-        } else {
-            let attempts =
-                if task.attempt == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempt) };
+        } else if !self.falls_back(key, why) {
+            let attempts = match self.state.task(key).map_or(0, |task| task.attempt) {
+                1 => "1 attempt".to_owned(),
+                attempts => format!("{attempts} attempts"),
+            };
             self.task_failed(key, format!("task {path} failed after {attempts}: {why}"));
         }
     }

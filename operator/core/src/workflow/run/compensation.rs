@@ -40,12 +40,20 @@ impl Fold<'_> {
         true
     }
 
+    /// What an agent did is done, whatever its gate will say: it is undone in the reverse order of the last time that it was done.
+    pub(super) fn note_done(&mut self, key: TaskKey) {
+        if key.part == Part::Only && self.plan.is_compensable(key.step) {
+            self.state.done.retain(|done| *done != key.step);
+            self.state.done.push(key.step);
+        }
+    }
+
     /// Whether an agent may be working on a step that would have to be undone: it is lost, but not at its end.
     pub(super) fn is_still_worked_on(&self, step: usize) -> bool {
         let key = TaskKey { step, part: Part::Only };
         // A run that is cancelled may undo what it did, which comes before what was done before it is undone.
-        let is_run = self.plan.is_run(key) && self.plan.definition.on_failure == FailurePolicy::Compensate;
-        self.state.in_flight.contains(&key) && (is_run || self.plan.is_compensable(step))
+        let is_saga = self.state.has_to_compensate(self.plan);
+        self.state.in_flight.contains(&key) && is_saga && (self.plan.is_run(key) || self.plan.is_compensable(step))
     }
 
     /// Whether the task belongs to work that is not wanted any more.
@@ -57,14 +65,14 @@ impl Fold<'_> {
     /// to be undone, so it is waited for like those that were in flight.
     pub(super) fn expect_late_dispatch(&mut self, key: TaskKey, attempt: u32) {
         let is_lost = self.state.compensation.is_some() || !self.state.failed.is_empty();
-        let is_wanted = self.state.finished.is_none() && key.part == Part::Only && self.plan.is_compensable(key.step);
+        let is_saga = self.state.finished.is_none() && self.state.has_to_compensate(self.plan);
+        let is_wanted = is_saga && key.part == Part::Only && self.plan.is_compensable(key.step);
         let step = &mut self.state.steps[key.step];
         if !is_lost || !is_wanted || attempt <= step.last_attempt || flaw::forgets_late_work() {
             return;
         }
         match (step.phase, &mut self.state.compensation) {
             (StepPhase::Cancelled | StepPhase::Failed, _) => {
-                self.state.done.retain(|done| *done != key.step);
                 self.state.ended = self.state.ended.saturating_sub(1);
                 step.phase = StepPhase::Running;
                 let before = TaskState { attempt: attempt.saturating_sub(1), ..TaskState::DUE };
@@ -120,12 +128,17 @@ impl Fold<'_> {
 }
 
 impl State {
+    /// Whether the run undoes what was done when it is lost: by its policy, or because a gate says so.
+    pub(super) fn has_to_compensate(&self, plan: &Plan) -> bool {
+        self.is_to_be_undone || plan.definition.on_failure == FailurePolicy::Compensate
+    }
+
     /// Whether something was done, or may be done yet, that the run would have to undo. Another owner may have dispatched what
     /// is only due here.
     pub(super) fn has_to_be_undone(&self, plan: &Plan) -> bool {
         let is_open = |step: usize| matches!(self.steps[step].phase, StepPhase::Running | StepPhase::Waiting);
         let may_be_done = |step: usize| plan.is_compensable(step) && is_open(step);
-        !self.done.is_empty() || (0..self.steps.len()).any(may_be_done)
+        self.has_to_compensate(plan) && (!self.done.is_empty() || (0..self.steps.len()).any(may_be_done))
     }
 
     /// How the run ends when everything is undone, or the time for it is over.

@@ -66,7 +66,7 @@ pub(super) fn observe(plan: &Plan, state: &State, memo: &mut Memo, observe: &mut
     for lane in memo.due.lanes() {
         let mut keys = memo.due.take(lane);
         keys.retain(|key| state.task(*key).is_some_and(|task| matches!(task.status, Status::Due(_))));
-        if let Some((task, first)) = plan.task(lane).zip(keys.front()) {
+        if let Some((task, first)) = state.definition(plan, lane).zip(keys.front()) {
             observe(&DueTasks { agent: &task.agent, first: plan.path(*first), tasks: keys.len() });
         }
         memo.due.put_back(lane, keys);

@@ -24,6 +24,10 @@ mod switched {
         /// A decision is taken for that about any question of the step.
         AnyDecision,
         Repetition,
+        Judgement,
+        Fallback,
+        /// A gate that says so does not make the run undo anything.
+        GateThatUndoes,
     }
 
     thread_local! {
@@ -73,6 +77,18 @@ mod switched {
         FLAW.get() == Some(Flaw::Pause)
     }
 
+    pub(in super::super) fn ignores_judges() -> bool {
+        FLAW.get() == Some(Flaw::Judgement)
+    }
+
+    pub(in super::super) fn falls_back_for_ever() -> bool {
+        FLAW.get() == Some(Flaw::Fallback)
+    }
+
+    pub(in super::super) fn forgets_gates_that_undo() -> bool {
+        FLAW.get() == Some(Flaw::GateThatUndoes)
+    }
+
     pub(in super::super) fn repeats_forever() -> bool {
         FLAW.get() == Some(Flaw::Repetition)
     }
@@ -110,5 +126,20 @@ pub(super) const fn takes_any_decision() -> bool {
 
 #[cfg(not(test))]
 pub(super) const fn repeats_forever() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn ignores_judges() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn falls_back_for_ever() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn forgets_gates_that_undo() -> bool {
     false
 }

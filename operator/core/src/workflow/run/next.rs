@@ -101,7 +101,8 @@ impl Memo {
             if let Body::Wait(until) = of_step.body {
                 memo.wait_until(until, step);
             }
-            for (part, task) in open_tasks(&of_step.body) {
+            let judging = of_step.judging.iter().map(|judging| (Part::Judge(judging.round), &judging.task));
+            for (part, task) in open_tasks(&of_step.body).into_iter().chain(judging) {
                 match task.status {
                     Status::Due(None) => memo.fresh.push(TaskKey { step, part }),
                     Status::Due(Some(at)) => memo.retry_at(at, TaskKey { step, part }),
@@ -291,7 +292,7 @@ fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, grant: Grant<'_>, actio
         }
     }
     for lane in memo.due.lanes() {
-        let Some(task) = plan.task(lane) else {
+        let Some(task) = state.definition(plan, lane) else {
             memo.due.take(lane);
             continue;
         };
@@ -323,7 +324,8 @@ fn dispatch_one(
     if memo.failing.contains(&key.step) && key.part != Part::Compensate {
         return None;
     }
-    let (task, TaskState { status: Status::Due(_), attempt, .. }) = plan.task(key).zip(state.task(key))? else {
+    let (task, TaskState { status: Status::Due(_), attempt, .. }) = state.definition(plan, key).zip(state.task(key))?
+    else {
         return None;
     };
     let input = match input(plan, state, key) {
@@ -349,8 +351,11 @@ fn dispatch_one(
 
 /// The input of a task that is due, or why it cannot be made.
 pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
-    let template = plan.input(key).ok_or("there is no such task")?;
+    let template = state.template(plan, key).ok_or("there is no such task")?;
     let mut scope = state.scope(plan, template.references());
+    if let (Part::Judge(_), Some(judging)) = (key.part, &state.steps[key.step].judging) {
+        scope = scope.with(Variable::Output, Cow::Borrowed(&judging.output));
+    }
     match (&state.steps[key.step].body, key.part) {
         (Body::Map(map), Part::Item(index)) => {
             scope = scope

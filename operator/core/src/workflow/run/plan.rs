@@ -11,9 +11,10 @@ use super::{
 use crate::{
     expression::{Expression, Template, Vocabulary},
     id::{Name, RunId, TaskPath},
+    schema::Schema,
     workflow::{
         definition::{
-            Definition, FailurePolicy, LoopStep, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait,
+            Definition, Gate, Judge, LoopStep, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait,
         },
         graph,
     },
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     pub(super) defect: Option<String>,
     /// Steps that stand for runs of other workflows.
     pub(super) sub_workflows: Vec<usize>,
+    /// Whether the run may come to undo what was done.
+    pub(super) may_compensate: bool,
     by_name: HashMap<Name, usize>,
 }
 
@@ -42,11 +45,22 @@ pub(super) struct StepPlan {
     pub(super) dependents: Vec<usize>,
     pub(super) when: Option<Expression>,
     pub(super) body: BodyPlan,
-    pub(super) gate: Option<Expression>,
+    pub(super) gate: Option<GatePlan>,
     /// What people are asked, by an approval or by the gate.
     pub(super) question: Option<Template>,
     /// Input of the task that undoes the step.
     compensate: Option<Template>,
+}
+
+/// What a gate asks, made ready to run.
+#[derive(Debug)]
+pub(super) struct GatePlan {
+    pub(super) schema: Option<Schema>,
+    pub(super) expression: Option<Expression>,
+    /// Input of the judge.
+    judge: Option<Template>,
+    /// Input of the task that is done instead.
+    fallback: Option<Template>,
 }
 
 /// The templates of a map.
@@ -101,7 +115,9 @@ impl Plan {
         let is_run = |(_, step): &(usize, &Step)| matches!(step.kind, StepKind::Workflow(_));
         let sub_workflows = definition.steps.iter().enumerate().filter(is_run).map(|(index, _)| index).collect();
         let run = json!({"id": run.as_str(), "workflow": definition.workflow.as_str()});
-        let mut plan = Self { id, definition, run, steps: Vec::new(), output: None, defect, sub_workflows, by_name };
+        let may_compensate = definition.may_compensate();
+        let (steps, output) = (Vec::new(), None);
+        let mut plan = Self { id, definition, run, steps, output, defect, sub_workflows, may_compensate, by_name };
         if plan.defect.is_none() {
             plan.defect = graph::validate(&plan.definition).first().map(ToString::to_string);
         }
@@ -152,7 +168,7 @@ impl Plan {
                 None => None,
             };
             let gate = match &step.gate {
-                Some(gate) => Some(expression(&gate.expression)?),
+                Some(gate) => Some(GatePlan::compile(gate)?),
                 None => None,
             };
             let question = match approval::of_step(step).and_then(|approval| approval.message.clone()) {
@@ -201,7 +217,18 @@ impl Plan {
 
     /// Whether the step says how it is undone, in a run that undoes.
     pub(super) fn is_compensable(&self, step: usize) -> bool {
-        self.definition.on_failure == FailurePolicy::Compensate && self.definition.steps[step].compensate.is_some()
+        self.may_compensate && self.definition.steps[step].compensate.is_some()
+    }
+
+    /// The agent that judges the output of a step.
+    pub(super) fn judge(&self, step: usize) -> Option<&Judge> {
+        self.definition.steps.get(step)?.gate.as_ref()?.judge.as_deref()
+    }
+
+    /// The task that is done instead of a step's own, with the template of its input.
+    pub(super) fn fallback(&self, step: usize) -> Option<(&Task, &Template)> {
+        let fallback = self.definition.steps.get(step)?.gate.as_ref()?.fallback.as_deref()?;
+        Some((fallback, self.steps.get(step)?.gate.as_ref()?.fallback.as_ref()?))
     }
 
     /// The stages of a branch, or of the pipeline, which counts as one chain.
@@ -215,8 +242,10 @@ impl Plan {
 
     /// The definition of a task.
     pub(super) fn task(&self, key: TaskKey) -> Option<&Task> {
-        if key.part == Part::Compensate {
-            return self.definition.steps.get(key.step)?.compensate.as_ref();
+        match key.part {
+            Part::Compensate => return self.definition.steps.get(key.step)?.compensate.as_ref(),
+            Part::Judge(_) => return self.judge(key.step).map(|judge| &judge.task),
+            _ => {}
         }
         match (&self.definition.steps.get(key.step)?.kind, key.part) {
             (StepKind::Task(task), Part::Only) => Some(task),
@@ -242,8 +271,10 @@ impl Plan {
 
     /// The template of a task's input.
     pub(super) fn input(&self, key: TaskKey) -> Option<&Template> {
-        if key.part == Part::Compensate {
-            return self.steps.get(key.step)?.compensate.as_ref();
+        match key.part {
+            Part::Compensate => return self.steps.get(key.step)?.compensate.as_ref(),
+            Part::Judge(_) => return self.steps.get(key.step)?.gate.as_ref()?.judge.as_ref(),
+            _ => {}
         }
         match (&self.steps.get(key.step)?.body, key.part) {
             (BodyPlan::Task(input), Part::Only) => Some(input),
@@ -259,13 +290,15 @@ impl Plan {
     /// The path of a task; the inverse of [`Plan::key`].
     ///
     /// No two tasks of a run share one: the first part is the step's name, which is unique and holds no colon, and within
-    /// a step the parts that follow are either all indices and `reduce`, or unique names, or `compensate` alone.
+    /// a step the parts that follow are either all indices and `reduce`, or unique names, or `compensate` alone. Those of a
+    /// judge begin with `judge`, which is no branch of a step that has one.
     pub(super) fn path(&self, key: TaskKey) -> TaskPath {
         let step = self.name(key.step);
         match key.part {
             Part::Only => TaskPath::of_step(step),
             Part::Item(index) => TaskPath::of_item(step, index),
             Part::Reduce => TaskPath::of_reduce(step),
+            Part::Judge(round) => TaskPath::of_judgement(step, round),
             Part::Compensate => TaskPath::of_compensation(step),
             Part::Stage { chain, stage } => match &self.definition.steps[key.step].kind {
                 StepKind::Parallel(branches) => {
@@ -286,6 +319,9 @@ impl Plan {
         let part = match (&self.definition.steps[step].kind, rest.as_slice()) {
             (StepKind::Task(_) | StepKind::Workflow(_), []) => Part::Only,
             (StepKind::Task(_), ["compensate"]) => Part::Compensate,
+            (_, ["judge", round]) if self.judge(step).is_some() => {
+                Part::Judge(round.parse().ok().filter(|parsed: &u32| parsed.to_string() == *round)?)
+            }
             (StepKind::Map(_), ["reduce"]) => Part::Reduce,
             (StepKind::Map(_) | StepKind::Scatter(_) | StepKind::Loop(_), [index]) => {
                 Part::Item(index.parse().ok().filter(|parsed: &usize| parsed.to_string() == *index)?)
@@ -298,6 +334,28 @@ impl Plan {
             _ => return None,
         };
         Some(TaskKey { step, part })
+    }
+}
+
+impl GatePlan {
+    fn compile(gate: &Gate) -> Option<Self> {
+        let expression = match &gate.expression {
+            Some(source) => Some(expression(source)?),
+            None => None,
+        };
+        let schema = match &gate.schema {
+            Some(schema) => Some(Schema::compile(schema).ok()?),
+            None => None,
+        };
+        let judge = match &gate.judge {
+            Some(judge) => Some(template(&judge.task.input)?),
+            None => None,
+        };
+        let fallback = match &gate.fallback {
+            Some(fallback) => Some(template(&fallback.input)?),
+            None => None,
+        };
+        Some(Self { schema, expression, judge, fallback })
     }
 }
 

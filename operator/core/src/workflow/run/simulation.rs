@@ -7,15 +7,16 @@
 //! | invariant | where it is checked | what is caught when it is switched on |
 //! |---|---|---|
 //! | I2 one terminal state | one end of the run, every step of a good run did its work, every crash is survived | `Fence`, `LateWork` |
-//! | I3 one accepted effect | attempts, effects as agents count them, the output | `Duplicates`, `Deduplication` |
-//! | I8 compensation | once, in reverse, one at a time, never what was not begun | `OrderOfCompensation` |
-//! | I9 order | nothing starts before what it depends on | `Dependencies` |
+//! | I3 one accepted effect | attempts, effects as agents count them, the output | `Duplicates`, `Deduplication`, `Fallback` |
+//! | I8 compensation | once, in reverse, one at a time, never what was not begun, and when a gate says so | `OrderOfCompensation`, `GateThatUndoes` |
+//! | I9 order | nothing starts before what it depends on, and has passed its judge | `Dependencies`, `Judgement` |
 //! | I11 the same seed, the same trace | two simulations of a seed | `Chance` |
 //!
 //! `make simulate SEEDS=50000` looks at many seeds.
 
 mod check;
 mod definitions;
+mod judged;
 mod positions;
 mod reduced;
 mod repeated;
@@ -32,7 +33,10 @@ use super::{
     Run,
     flaw::{self, Flaw},
 };
-use crate::workflow::{definition::StepKind, graph};
+use crate::workflow::{
+    definition::{Step, StepKind},
+    graph,
+};
 
 /// Random choices of a simulation before it is brought to its end.
 const CHOICES: usize = 200;
@@ -243,10 +247,30 @@ fn the_checks_find_an_engine_that_forgets_what_agents_still_do() {
 
 #[test]
 fn the_checks_find_an_engine_that_does_not_end_its_loops() {
-    let has_loop = |seed: &u64| {
-        let steps = World::new(&mut Random::new(*seed)).definition.steps;
-        steps.iter().any(|step| matches!(step.kind, StepKind::Loop(_)))
-    };
-    let caught = caught(Some(Flaw::Repetition), (0..).filter(has_loop).take(60));
+    let caught = caught(Some(Flaw::Repetition), with(|step| matches!(step.kind, StepKind::Loop(_)), 60));
     assert!(caught.len() > 5, "{caught:?}");
+}
+
+/// Seeds of so many runs with a step of a kind.
+fn with(is_meant: fn(&Step) -> bool, count: usize) -> impl Iterator<Item = u64> {
+    let has_one = move |seed: &u64| World::new(&mut Random::new(*seed)).definition.steps.iter().any(is_meant);
+    (0..).filter(has_one).take(count)
+}
+
+#[test]
+fn the_checks_find_an_engine_that_does_not_heed_its_judges() {
+    let is_judged = |step: &Step| step.gate.as_ref().is_some_and(|gate| gate.judge.is_some());
+    assert_eq!(caught(None, with(is_judged, 200)), []);
+    assert_caught(&caught(Some(Flaw::Judgement), with(is_judged, 100)), 5, &["I9", "I2"]);
+}
+
+#[test]
+fn the_checks_find_an_engine_that_falls_back_again_and_again() {
+    let falls_back = |step: &Step| step.gate.as_ref().is_some_and(|gate| gate.fallback.is_some());
+    assert_caught(&caught(Some(Flaw::Fallback), with(falls_back, 60)), 5, &["I3"]);
+}
+
+#[test]
+fn the_checks_find_an_engine_that_forgets_gates_that_undo() {
+    assert_caught(&caught(Some(Flaw::GateThatUndoes), with(judged::undoes, 200)), 2, &["I8"]);
 }

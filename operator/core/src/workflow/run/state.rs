@@ -30,6 +30,8 @@ pub(super) enum Part {
     Reduce,
     /// A stage of a branch or of a pipeline.
     Stage { chain: usize, stage: usize },
+    /// The one that judges the output of the step, by its number from 1.
+    Judge(u32),
     /// The one that undoes the step.
     Compensate,
 }
@@ -59,6 +61,8 @@ pub(super) struct State {
     pub(super) control: Control,
     /// Steps that were done and can be undone, in the order in which they were done.
     pub(super) done: Vec<usize>,
+    /// A gate says that what was done has to be undone.
+    pub(super) is_to_be_undone: bool,
     pub(super) compensation: Option<Compensation>,
     pub(super) steps: Vec<StepState>,
     /// Steps that have ended.
@@ -127,6 +131,18 @@ pub(super) struct StepState {
     pub(super) view: Value,
     /// The tasks while the step runs.
     pub(super) body: Body,
+    /// The judgement of its output.
+    pub(super) judging: Option<Judging>,
+    /// How often its output was given to a judge.
+    pub(super) judged: u32,
+}
+
+/// An output that is being judged.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Judging {
+    pub(super) round: u32,
+    pub(super) task: TaskState,
+    pub(super) output: Value,
 }
 
 /// An end of a step that does not follow from a result and has to be written down.
@@ -206,6 +222,8 @@ pub(super) struct TaskState {
     pub(super) failures: u32,
     /// What the step's gate said of the attempt before.
     pub(super) verdict: Option<String>,
+    /// Whether it is done by the gate's fallback from now on.
+    pub(super) is_fallback: bool,
 }
 
 /// Where a task stands.
@@ -224,8 +242,10 @@ pub(super) enum Status {
 }
 
 impl TaskState {
-    pub(super) const CLOSED: Self = Self { status: Status::Closed, attempt: 0, failures: 0, verdict: None };
-    pub(super) const DUE: Self = Self { status: Status::Due(None), attempt: 0, failures: 0, verdict: None };
+    pub(super) const CLOSED: Self =
+        Self { status: Status::Closed, attempt: 0, failures: 0, verdict: None, is_fallback: false };
+    pub(super) const DUE: Self =
+        Self { status: Status::Due(None), attempt: 0, failures: 0, verdict: None, is_fallback: false };
 }
 
 impl State {
@@ -252,6 +272,8 @@ impl State {
             retries: 0,
             view: Value::Null,
             body: Body::Closed,
+            judging: None,
+            judged: 0,
         });
         Self {
             parameters: Value::Object(Map::from_iter(parameters)),
@@ -267,6 +289,7 @@ impl State {
             finished: None,
             control: Control::default(),
             done: Vec::new(),
+            is_to_be_undone: false,
             compensation: None,
             steps: steps.collect(),
             ended: 0,
@@ -280,6 +303,10 @@ impl State {
         if key.part == Part::Compensate {
             let current = self.compensation.as_ref()?.current.as_ref();
             return current.filter(|(step, _)| *step == key.step).map(|(_, task)| task);
+        }
+        if let Part::Judge(round) = key.part {
+            let judging = self.steps.get(key.step)?.judging.as_ref();
+            return judging.filter(|judging| judging.round == round).map(|judging| &judging.task);
         }
         match (&self.steps.get(key.step)?.body, key.part) {
             (Body::Task(task), Part::Only) => Some(task),
@@ -298,6 +325,10 @@ impl State {
         if key.part == Part::Compensate {
             let current = self.compensation.as_mut()?.current.as_mut();
             return current.filter(|(step, _)| *step == key.step).map(|(_, task)| task);
+        }
+        if let Part::Judge(round) = key.part {
+            let judging = self.steps.get_mut(key.step)?.judging.as_mut();
+            return judging.filter(|judging| judging.round == round).map(|judging| &mut judging.task);
         }
         match (&mut self.steps.get_mut(key.step)?.body, key.part) {
             (Body::Task(task), Part::Only) => Some(task),

@@ -15,7 +15,7 @@ use crate::{
     expression::{Expression, Template},
     id::Name,
     workflow::{
-        definition::{GateFailure, MapStep, Reduce, StepKind},
+        definition::{MapStep, Reduce, StepKind},
         reduce,
     },
 };
@@ -165,7 +165,9 @@ impl Fold<'_> {
         if let (Part::Item(target), Body::Scatter(_)) = (key.part, &self.state.steps[key.step].body) {
             return self.target_answered(key.step, target, output);
         }
-        self.state.steps[key.step].succeeded += 1;
+        // What is still to be judged is not done.
+        let is_judged = key.part == Part::Only && self.is_to_be_judged(key.step);
+        self.state.steps[key.step].succeeded += u64::from(!is_judged);
         if let (Part::Item(index), Body::Loop(_)) = (key.part, &self.state.steps[key.step].body) {
             return self.iteration_done(key.step, index, output);
         }
@@ -178,13 +180,16 @@ impl Fold<'_> {
                 self.close_item(key.step);
             }
             Part::Stage { chain, stage } => self.end_stage(key.step, chain, stage, output),
-            Part::Compensate => {}
+            Part::Judge(_) | Part::Compensate => {}
         }
     }
 
     pub(super) fn task_failed(&mut self, key: TaskKey, message: String) {
         if key.part == Part::Compensate {
             return self.not_compensated(key.step, message, false);
+        }
+        if matches!(key.part, Part::Judge(_)) {
+            return self.not_judged(key.step, &message);
         }
         let step = &mut self.state.steps[key.step];
         step.failed += 1;
@@ -280,22 +285,15 @@ impl Fold<'_> {
     }
 
     pub(super) fn succeed(&mut self, step: usize, output: Value) {
-        // A message of a tolerated failure stays readable.
-        let mut message = self.state.steps[step].message.take();
         match self.verdict(step, &output) {
-            None => {}
-            Some((GateFailure::Continue, verdict)) => message = Some(verdict),
-            // Nobody is asked about what is undone anyway.
-            Some((GateFailure::Escalate, verdict)) if self.state.compensation.is_none() => {
-                return self.ask(step, Some((verdict, output)));
-            }
-            Some((GateFailure::Fail | GateFailure::Retry | GateFailure::Escalate, verdict)) => {
-                // It was done all the same.
-                self.state.steps[step].is_doubtful = true;
-                return self.end_step(step, StepPhase::Failed, Some(verdict), output);
+            Some((on_failure, verdict)) => self.gate_lost(step, on_failure, verdict, output),
+            None if self.is_to_be_judged(step) => self.ask_judge(step, output),
+            None => {
+                // A message of a tolerated failure stays readable.
+                let message = self.state.steps[step].message.take();
+                self.end_step(step, StepPhase::Succeeded, message, output);
             }
         }
-        self.end_step(step, StepPhase::Succeeded, message, output);
     }
 
     pub(super) fn end_step(&mut self, step: usize, phase: StepPhase, message: Option<String>, output: Value) {
@@ -312,6 +310,7 @@ impl Fold<'_> {
         state.decision = None;
         state.ended_at = Some(self.at);
         state.body = Body::Closed;
+        state.judging = None;
         state.view = Value::Object(Map::from_iter([
             ("output".to_owned(), output),
             ("phase".to_owned(), Value::from(phase.as_str())),

@@ -7,6 +7,7 @@ mod control;
 mod ends;
 mod gates;
 mod journal;
+mod judges;
 mod loops;
 mod patterns;
 mod scatter;
@@ -21,9 +22,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workflow::{
-    definition::{FailurePolicy, Gate, GateFailure, Reduce, Step, StepKind, Wait},
+    definition::{FailurePolicy, GateFailure, Reduce, Step, StepKind, Wait},
     journal::{FailureReason, Outcome},
-    samples::{approval, branch, definition, map, map_step, name, once, scatter, stage, step, task, task_step},
+    samples::{
+        approval, branch, definition, holds, judged, map, map_step, name, once, scatter, stage, step, task, task_step,
+    },
 };
 
 /// Drives one run: carries out every action at once, answers tasks when the test says so.

@@ -288,7 +288,7 @@ impl<'s> Importer<'s> {
         let message = if parts.is_empty() { said.to_string() } else { parts.join(", ") };
         raise.change("raises an error", "it is a step whose gate never holds, so that the run fails with this message");
         let gate = Gate {
-            expression: "false".to_owned(),
+            expression: Some("false".to_owned()),
             message: Some(message.chars().take(1024).collect()),
             ..Gate::default()
         };

@@ -6,13 +6,12 @@ use serde_json::Value;
 use tetrarch_core::workflow::{
     child::SubWorkflow,
     definition::{
-        AgentSelector, Branch, Gate, GateFailure, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step,
-        StepKind, Task, Wait,
+        AgentSelector, Branch, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait,
     },
 };
 use tetrarch_crds::workflow as written;
 
-use super::{approval::approval, optional_duration, repeated};
+use super::{approval::approval, gate, optional_duration, repeated};
 use crate::{
     duration,
     parse::{at_least, name},
@@ -23,8 +22,11 @@ use crate::{
 pub const TASK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// All steps, or none when one could not be read.
-pub fn steps(steps: &[written::Step], violations: &mut Violations) -> Option<Vec<Step>> {
-    all(steps, "spec.steps", violations, step)
+pub fn steps(spec: &written::WorkflowSpec, violations: &mut Violations) -> Option<Vec<Step>> {
+    gate::check_schemas(&spec.schemas, violations);
+    all(&spec.steps, "spec.steps", violations, |written, path, violations| {
+        step(written, &spec.schemas, path, violations)
+    })
 }
 
 /// Every task with its path, wherever in a step it stands.
@@ -34,6 +36,10 @@ pub fn tasks(steps: &[written::Step]) -> impl Iterator<Item = (String, &written:
         let mut found: Vec<(String, &written::Task)> = Vec::new();
         if let Some(task) = &step.task {
             found.push((format!("{path}.task"), task));
+        }
+        if let Some(gate) = &step.gate {
+            found.extend(gate.judge.as_ref().map(|judge| (format!("{path}.gate.judge.task"), &judge.task)));
+            found.extend(gate.fallback.as_ref().map(|task| (format!("{path}.gate.fallback"), task)));
         }
         found.extend(step.compensate.as_ref().map(|task| (format!("{path}.compensate"), task)));
         if let Some(map) = &step.map {
@@ -73,7 +79,12 @@ fn all<W, T>(
     read.into_iter().collect()
 }
 
-fn step(step: &written::Step, path: &str, violations: &mut Violations) -> Option<Step> {
+fn step(
+    step: &written::Step,
+    schemas: &[written::HandoffSchema],
+    path: &str,
+    violations: &mut Violations,
+) -> Option<Step> {
     let name_read = name(&format!("{path}.name"), &step.name, violations);
     let after =
         all(&step.after, &format!("{path}.after"), violations, |text, path, violations| name(path, text, violations));
@@ -84,27 +95,13 @@ fn step(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         None => None,
     };
     let gate = match &step.gate {
-        Some(written) => Some(gate(written, &format!("{path}.gate"), violations)?),
+        Some(written) => Some(gate::read(written, step, schemas, &format!("{path}.gate"), violations)?),
         None => None,
     };
     if step.approval.is_some() && step.timeout.is_some() {
         violations.add(format!("{path}.timeout"), "an approval has a time of its own: write approval.timeout instead");
     }
     Some(Step { name: name_read?, after: after?, when: step.when.clone(), timeout, kind: kind?, gate, compensate })
-}
-
-fn gate(gate: &written::Gate, path: &str, violations: &mut Violations) -> Option<Gate> {
-    let on_failure = match gate.on_failure {
-        written::GateFailure::Fail => GateFailure::Fail,
-        written::GateFailure::Retry => GateFailure::Retry,
-        written::GateFailure::Continue => GateFailure::Continue,
-        written::GateFailure::Escalate => GateFailure::Escalate,
-    };
-    let escalation = match &gate.escalation {
-        Some(written) => Some(approval(written, &format!("{path}.escalation"), violations)?),
-        None => None,
-    };
-    Some(Gate { expression: gate.expression.clone(), message: gate.message.clone(), on_failure, escalation })
 }
 
 fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option<StepKind> {

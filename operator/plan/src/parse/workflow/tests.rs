@@ -165,3 +165,35 @@ fn the_selector_of_a_loop_is_known_to_policies() {
     ));
     assert_eq!(read[0].0, "spec.steps[0].loop.task.agent.capability");
 }
+
+fn gated(gate: &Value) -> tetrarch_crds::Workflow {
+    let task = json!({"agent": {"capability": "c"}, "input": {"text": "${params.text}"}});
+    let mut made = workflow(&json!({"name": "s", "task": task, "gate": gate}));
+    made.spec = serde_json::from_value(json!({
+        "steps": made.spec.steps, "parameters": [{"name": "text", "value": "hello"}],
+        "schemas": [{"name": "text", "version": "1", "schema": {"type": "object"}}, {"name": "text", "version": "2", "schema": {"type": "string"}}],
+    }))
+    .unwrap();
+    made
+}
+
+#[test]
+fn a_gate_gets_the_version_of_a_schema_that_it_names() {
+    let read = definition(&gated(&json!({"schemaRef": {"name": "text", "version": "2"}}))).unwrap();
+    let gate = read.steps[0].gate.as_ref().unwrap();
+    assert_eq!((&gate.schema, gate.schema_name.as_deref()), (&Some(json!({"type": "string"})), Some("text 2")));
+}
+
+#[test]
+fn judges_and_fallbacks_are_read_with_their_defaults_and_are_known_to_policies() {
+    let task = json!({"agent": {"capability": "other"}});
+    let gate = json!({"judge": {"task": task}, "onFailure": "Fallback", "fallback": task});
+    let read = definition(&gated(&gate)).unwrap();
+    let gate_read = read.steps[0].gate.as_ref().unwrap();
+    let judge = gate_read.judge.as_ref().unwrap();
+    assert_eq!((judge.at_least, &judge.task.input), (80, &json!({"output": "${output}"})));
+    assert_eq!(gate_read.fallback.as_ref().unwrap().input, json!({"text": "${params.text}"}));
+    let fields: Vec<String> = super::selectors(&gated(&gate)).into_iter().map(|(field, _)| field).collect();
+    let of_gate = ["judge.task", "fallback"].map(|field| format!("spec.steps[0].gate.{field}.agent.capability"));
+    assert_eq!(fields[1..], of_gate);
+}

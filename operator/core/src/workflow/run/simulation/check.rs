@@ -4,6 +4,7 @@ mod compensated;
 mod controlled;
 mod decided;
 mod gathered;
+mod judged;
 mod repeated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use self::gathered::gathered;
-use super::super::Run;
+use super::{super::Run, judged::is_judgement};
 use crate::{
     id::TaskPath,
     workflow::{
@@ -105,9 +106,11 @@ pub(super) fn check(definition: &Definition, journal: &[(Entry, Timestamp)]) -> 
     named("I3", check_attempts(definition, &facts))?;
     controlled::check(journal, (end, phase, message))?;
     named("I8", compensated::check(definition, &facts, (end, phase, message)))?;
+    named("I8", judged::check_undoing(definition, &facts, end, message))?;
     for step in &definition.steps {
         named("I9", check_order(definition, &facts, step))?;
         named("I9", repeated::check(&facts, journal, step))?;
+        named("I9", judged::check(&facts, step))?;
         if phase == FinalPhase::Succeeded {
             named("I2", check_success(&facts, step, end))?;
         }
@@ -138,6 +141,14 @@ fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), Stri
         match facts.results.get(&before) {
             Some((at, Outcome::Failed { reason, .. })) if at < position && reason.is_retryable() => {}
             _ if is_withdrawn => {}
+            // Judging does nothing that could be done twice.
+            Some((at, Outcome::Unknown { .. })) if at < position && is_judgement(path) => {}
+            Some((at, Outcome::Succeeded { .. })) if at < position && is_judgement(path) => {
+                return Err(format!("{path} judges a second time"));
+            }
+            Some((at, Outcome::Succeeded { .. }))
+                if at < position && judged::is_done_again(definition, facts, task, *position) => {}
+            Some((at, Outcome::Failed { .. })) if at < position && has_fallback(definition, path) => {}
             other => return Err(format!("{path} was dispatched again after {other:?}")),
         }
     }
@@ -151,6 +162,7 @@ fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), Stri
         }
         for (path, failures) in failures {
             let limit = retry_of(step, path).map_or(0, |retry| retry.limit);
+            let limit = limit + judged::repetitions_by_fallback(step, path);
             if failures > limit {
                 return Err(format!("{path} was repeated {failures} times, {limit} are allowed"));
             }
@@ -159,9 +171,17 @@ fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), Stri
     Ok(())
 }
 
+fn has_fallback(definition: &Definition, path: &TaskPath) -> bool {
+    definition
+        .steps
+        .iter()
+        .any(|step| judged::repetitions_by_fallback(step, path) > 0 && step.name.as_str() == path.as_str())
+}
+
 fn retry_of(step: &Step, path: &TaskPath) -> Option<Retry> {
     let parts: Vec<&str> = path.parts().skip(1).collect();
     match (&step.kind, parts.as_slice()) {
+        (_, ["judge", _]) => step.gate.as_ref()?.judge.as_ref().map(|judge| judge.task.retry),
         (StepKind::Task(_), ["compensate"]) => step.compensate.as_ref().map(|task| task.retry),
         (StepKind::Task(task), _) => Some(task.retry),
         (StepKind::Workflow(called), _) => Some(called.retry),
@@ -190,6 +210,9 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
         if !is_skipped && !decided::is_let_pass(facts, before, start) {
             return told("was not let pass by a person");
         }
+        if !is_skipped && !judged::has_passed(facts, before, start) {
+            return told("had not passed its judge");
+        }
         // A scatter ends with enough answers: what else was asked is taken back, also what an owner asks that has not read so.
         if matches!(&before.kind, StepKind::Scatter(scatter) if gathered(facts, before, scatter, start).is_some()) {
             continue;
@@ -208,6 +231,7 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
             match facts.results.get(task) {
                 _ if facts.is_withdrawn_before(task, start) => {}
                 Some((at, Outcome::Succeeded { .. } | Outcome::Failed { .. })) if *at < start => {}
+                Some((at, _)) if *at < start && is_judgement(&task.0) => {}
                 Some((at, _)) if *at < start => return told("has an unknown outcome"),
                 _ => return told("was still working"),
             }
@@ -234,6 +258,7 @@ fn good_paths(facts: &Facts<'_>, step: &Step, position: usize) -> BTreeSet<Strin
         .results
         .iter()
         .filter(|((path, _), _)| path.parts().next() == Some(step.name.as_str()) && !compensated::is_undoing(path))
+        .filter(|((path, _), _)| !is_judgement(path))
         .filter(|(_, (at, outcome))| *at < position && matches!(outcome, Outcome::Succeeded { .. }))
         .filter(|(task, (at, _))| !facts.is_withdrawn_before(task, *at))
         .map(|((path, _), _)| path.to_string())
@@ -241,9 +266,13 @@ fn good_paths(facts: &Facts<'_>, step: &Step, position: usize) -> BTreeSet<Strin
 }
 
 fn has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
-    if !decided::is_let_pass(facts, step, position) {
-        return false;
-    }
+    decided::is_let_pass(facts, step, position)
+        && judged::has_passed(facts, step, position)
+        && work_has_ended_well(facts, step, position)
+}
+
+/// Whether the tasks of a step, apart from its judges, have done what they have to do.
+fn work_has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
     let good = good_paths(facts, step, position);
     let name = &step.name;
     match &step.kind {

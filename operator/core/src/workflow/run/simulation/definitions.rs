@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
-use super::{repeated, world::Random};
+use super::{judged, repeated, world::Random};
 use crate::workflow::{
     approval::{Approval, TimeoutDecision},
     child::SubWorkflow,
     definition::{
         Definition, FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, ScatterStep, Step, StepKind, Task, Wait,
     },
-    samples::{approval, branch, definition, map, map_step, name, once, stage, step},
+    samples::{approval, branch, definition, holds, map, map_step, name, once, stage, step},
 };
 
 pub(super) fn random_definition(random: &mut Random) -> Definition {
@@ -32,6 +32,9 @@ pub(super) fn random_definition(random: &mut Random) -> Definition {
             made.timeout = None;
         } else if random.is(10) {
             made.gate = Some(random_gate(random));
+        } else if !matches!(made.kind, StepKind::Wait(_)) && random.is(20) {
+            judged::judge_step(random, &mut made);
+            judged::can_be_repeated(&mut made);
         }
         steps.push(made);
     }
@@ -41,7 +44,10 @@ pub(super) fn random_definition(random: &mut Random) -> Definition {
         1 => FailurePolicy::Continue,
         _ => FailurePolicy::Compensate,
     };
-    if made.on_failure == FailurePolicy::Compensate {
+    if made.on_failure == FailurePolicy::Continue {
+        made.steps.iter_mut().for_each(judged::undo_nothing);
+    }
+    if made.on_failure == FailurePolicy::Compensate || made.steps.iter().any(judged::undoes) {
         for step in &mut made.steps {
             if matches!(step.kind, StepKind::Task(_)) && random.is(80) {
                 let mut task = once(json!({"undo": format!("${{steps.{}.phase}}", step.name)}));
@@ -54,9 +60,11 @@ pub(super) fn random_definition(random: &mut Random) -> Definition {
             {
                 task.retry.limit = 0;
             }
+            judged::can_be_repeated(step);
         }
         if made.steps.iter().all(|step| step.compensate.is_none()) {
             made.on_failure = FailurePolicy::Stop;
+            made.steps.iter_mut().for_each(judged::undo_nothing);
         }
     }
     made
@@ -107,9 +115,9 @@ fn random_question(random: &mut Random) -> Approval {
 
 /// Lets everything pass, or asks somebody about everything.
 fn random_gate(random: &mut Random) -> Gate {
-    let expression = if random.is(30) { "true" } else { "false" }.to_owned();
+    let expression = if random.is(30) { "true" } else { "false" };
     let escalation = Some(random_question(random));
-    Gate { expression, message: None, on_failure: GateFailure::Escalate, escalation }
+    Gate { escalation, ..holds(expression, GateFailure::Escalate) }
 }
 
 /// Two groups of targets agree with each other: those with even numbers, and those with odd ones.

@@ -6,9 +6,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde_json::json;
 
-use super::super::{Action, Run, flaw};
+use super::{
+    super::{Action, Run, flaw},
+    judged,
+};
 use crate::{
     id::{RunId, TaskPath},
     workflow::{
@@ -363,7 +365,7 @@ impl World {
         let chance = self.random.below(100);
         let outcome = match chance {
             _ if self.doomed.is_some() => self.scripted(&path),
-            0..88 => Outcome::Succeeded { output: json!(path.as_str()) },
+            0..88 => Outcome::Succeeded { output: judged::answer(&path) },
             88..99 => {
                 let reasons = [FailureReason::AgentError, FailureReason::Timeout, FailureReason::Rejected];
                 Outcome::Failed { reason: reasons[self.random.below(3)], message: "no luck".to_owned() }
@@ -380,7 +382,7 @@ impl World {
         if self.doomed.as_ref().is_some_and(|doomed| doomed.contains(path)) {
             Outcome::Failed { reason: FailureReason::Rejected, message: "no".to_owned() }
         } else {
-            Outcome::Succeeded { output: json!(path.as_str()) }
+            Outcome::Succeeded { output: judged::answer(path) }
         }
     }
 

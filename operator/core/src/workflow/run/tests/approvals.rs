@@ -1,7 +1,10 @@
 //! Steps that wait for a person, because they ask or because their output does not pass.
 
 use super::*;
-use crate::workflow::approval::{Approval, Decision, TimeoutDecision};
+use crate::workflow::{
+    approval::{Approval, Decision, TimeoutDecision},
+    definition::Gate,
+};
 
 /// `a`, then a decision, then `b`.
 fn asking(change: fn(&mut Approval)) -> Definition {
@@ -17,12 +20,7 @@ fn asking(change: fn(&mut Approval)) -> Definition {
 /// A draft that a gate judges, and what follows from it.
 fn judged() -> Definition {
     let mut draft = task_step("draft", &[]);
-    draft.gate = Some(Gate {
-        expression: "output >= 80".to_owned(),
-        message: Some("below 80".to_owned()),
-        on_failure: GateFailure::Escalate,
-        escalation: Some(approval()),
-    });
+    draft.gate = Some(Gate { message: Some("below 80".to_owned()), ..holds("output >= 80", GateFailure::Escalate) });
     definition(vec![draft, task_step("b", &["draft"])])
 }
 
@@ -225,10 +223,8 @@ fn what_was_done_and_does_not_pass_is_undone(#[case] event: Option<RunEvent>) {
 fn the_output_of_a_map_is_escalated_too() {
     let mut written = definition(vec![map_step("m", &[], map(json!([1, 2]), Reduce::Collect)), task_step("b", &["m"])]);
     written.steps[0].gate = Some(Gate {
-        expression: "size(output) > 2".to_owned(),
-        message: None,
-        on_failure: GateFailure::Escalate,
         escalation: Some(Approval { message: Some("${output[0]} is too few".to_owned()), ..approval() }),
+        ..holds("size(output) > 2", GateFailure::Escalate)
     });
     let mut driver = Driver::started(written);
     driver.succeed("m:0/1", json!("x"));

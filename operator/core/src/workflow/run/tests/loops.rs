@@ -111,12 +111,7 @@ fn a_result_of_an_earlier_iteration_changes_nothing() {
 #[test]
 fn a_gate_judges_what_a_loop_came_to() {
     let mut made = looping(|_| {});
-    made.steps[0].gate = Some(Gate {
-        expression: "output.score < 90".to_owned(),
-        message: None,
-        on_failure: GateFailure::Fail,
-        escalation: None,
-    });
+    made.steps[0].gate = Some(holds("output.score < 90", GateFailure::Fail));
     let mut driver = Driver::started(made);
     driver.succeed("a:0/1", json!({"score": 95}));
     assert_eq!(driver.end().1, "step a: gate: output.score < 90 does not hold");

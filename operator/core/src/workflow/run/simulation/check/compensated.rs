@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Attempt, Facts};
+use super::{super::judged::undoes, Attempt, Facts};
 use crate::{
     id::TaskPath,
     workflow::{
@@ -30,13 +30,20 @@ impl Facts<'_> {
         good.filter(|(_, outcome)| matches!(outcome, Outcome::Succeeded { .. })).map(|(at, _)| *at).max()
     }
 
-    /// Where the agent's word of a task's success stands.
+    /// Where the agent's first word of a task's success stands.
     fn done(&self, path: &TaskPath, end: usize) -> Option<usize> {
-        let good = self
-            .results
-            .iter()
-            .filter(|((of, _), (at, outcome))| of == path && *at < end && matches!(outcome, Outcome::Succeeded { .. }));
-        good.filter(|(task, (at, _))| !self.is_withdrawn_before(task, *at)).map(|(_, (at, _))| *at).min()
+        self.successes(path, end).min()
+    }
+
+    fn last_done(&self, path: &TaskPath, end: usize) -> Option<usize> {
+        self.successes(path, end).max()
+    }
+
+    fn successes<'f>(&'f self, path: &'f TaskPath, end: usize) -> impl Iterator<Item = usize> {
+        let good = self.results.iter().filter(move |((of, _), (at, outcome))| {
+            of == path && *at < end && matches!(outcome, Outcome::Succeeded { .. })
+        });
+        good.filter(|(task, (at, _))| !self.is_withdrawn_before(task, *at)).map(|(_, (at, _))| *at)
     }
 }
 
@@ -50,13 +57,15 @@ pub(super) fn check(
     let undoing: Vec<&Step> =
         definition.steps.iter().filter(|step| facts.of_compensation(step).next().is_some()).collect();
     let is_lost = facts.lost.is_some_and(|at| at < end);
-    if !undoing.is_empty() && (definition.on_failure != FailurePolicy::Compensate || !is_lost) {
+    let may_undo = definition.on_failure == FailurePolicy::Compensate || definition.steps.iter().any(undoes);
+    if !undoing.is_empty() && (!may_undo || !is_lost) {
         return Err(format!("step {} is undone in a run that was not lost", undoing[0].name));
     }
     if phase == FinalPhase::Succeeded && is_lost {
         return Err("the run was lost and succeeded".to_owned());
     }
-    if definition.on_failure != FailurePolicy::Compensate || phase == FinalPhase::Succeeded {
+    let is_saga = definition.on_failure == FailurePolicy::Compensate || is_lost;
+    if !is_saga || phase == FinalPhase::Succeeded {
         return Ok(());
     }
     let mut order = Vec::new();
@@ -74,7 +83,10 @@ pub(super) fn check(
             return Err(format!("step {} was undone while an agent worked on it", step.name));
         }
         match (facts.done(&path, end), undone) {
-            (Some(done), Some(_)) if early.is_some() => order.push((done, began)),
+            // What is done again because of its judge counts from the last time.
+            (Some(done), Some(_)) if early.is_some() => {
+                order.push((facts.last_done(&path, began.unwrap_or(end)).unwrap_or(done), began));
+            }
             (Some(_), None) if early.is_some() && !is_named => {
                 return Err(format!("step {} was done and is not undone: {message}", step.name));
             }

@@ -37,7 +37,12 @@ pub(super) fn said(entry: &Entry, at: usize, written: Timestamp) -> Option<(&str
 
 /// Whether nobody had to be asked about a step, or the first that was said was a yes.
 pub(super) fn is_let_pass(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
-    let is_asked =
-        matches!(step.kind, StepKind::Approval(_)) || step.gate.as_ref().is_some_and(|gate| gate.expression == "false");
-    !is_asked || facts.decided.get(step.name.as_str()).is_some_and(|said| said.at < position && said.approved)
+    let is_asked = matches!(step.kind, StepKind::Approval(_))
+        || step.gate.as_ref().is_some_and(|gate| gate.expression.as_deref() == Some("false"));
+    !is_asked || is_approved(facts, step, position)
+}
+
+/// Whether the first that was said about a step before a position was a yes.
+pub(super) fn is_approved(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
+    facts.decided.get(step.name.as_str()).is_some_and(|said| said.at < position && said.approved)
 }

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{super::repeated::expected, Facts};
+use super::{
+    super::{judged::is_judgement, repeated::expected},
+    Facts,
+};
 use crate::workflow::{
     definition::{Step, StepKind},
     journal::{Entry, Outcome},
@@ -11,7 +14,7 @@ use crate::workflow::{
 /// No iteration begins before the one before has succeeded and the interval is over, and none beyond those that are needed.
 pub(super) fn check(facts: &Facts<'_>, journal: &[(Entry, Timestamp)], step: &Step) -> Result<(), String> {
     let StepKind::Loop(repeated) = &step.kind else { return Ok(()) };
-    for ((path, _), position) in facts.of_step(step) {
+    for ((path, _), position) in facts.of_step(step).filter(|((path, _), _)| !is_judgement(path)) {
         let index: usize = path
             .parts()
             .nth(1)
