@@ -21,9 +21,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tetrarch_core::{
     id::RunId,
-    workflow::{journal::Entry, run::Run},
+    workflow::{approval::Decision, definition::Definition, journal::Entry, run::Run, stamp::Stamp},
 };
-use tetrarch_protocol::journal::Line;
+use tetrarch_protocol::{
+    control::{Asked, Control},
+    journal::Line,
+    snapshot::StepDecision,
+};
 use tetrarch_supervisor::{
     build_summary, inspect,
     journal::{Body, read_line},
@@ -134,16 +138,14 @@ async fn record() {
         .collect();
     let mut world = World::start().await;
     world.configure(&["worker"], 100).await;
+    world.want(&scenarios::inner(), &[]).await;
     let _agent = world.agent("worker", scenarios::agent()).await;
     let replica = world.replica("recorder").await;
     for scenario in missing {
         let definition = scenario.definition();
         let id = format!("{}-1", scenario.name);
         world.want(&definition, &[&id]).await;
-        if scenario.is_cancelled {
-            world.await_summary(scenario.name, |summary| summary.ended > 0).await;
-            world.want_with(&definition, &[&id], &[&id], false).await;
-        }
+        ask(&world, &definition, &id, scenario.asked).await;
         let mut summary = serde_json::to_value(world.await_end(scenario.name, &id).await).unwrap();
         assert_eq!(summary["phase"], scenario.ends, "{}: {summary:#}", scenario.name);
         let lines = inspect::read_journal(&world.bus, &world.supervisor, &run_id(&id)).await.unwrap();
@@ -151,7 +153,7 @@ async fn record() {
         for line in lines {
             writeln!(journal, "{line}").unwrap();
         }
-        // What is told beside the journal, such as that a run waits for an agent.
+        // What is told beside the journal of the run, such as which runs of its Workflow are known.
         for beside in ["version", "accepted"] {
             summary.as_object_mut().unwrap().remove(beside);
         }
@@ -159,6 +161,42 @@ async fn record() {
         writeln!(file, "{summary:#}").unwrap();
     }
     replica.stop().await;
+}
+
+/// Asks of a run on its way what the scenario is about.
+async fn ask(world: &World, definition: &Definition, id: &str, asked: scenarios::Asked) {
+    let workflow = definition.workflow.as_str();
+    let stamp = Stamp { by: "ada".to_owned(), at: Timestamp::UNIX_EPOCH };
+    let by_ada = || vec![Asked { run: run_id(id), cause: "by ada".to_owned(), stamp: Some(stamp.clone()) }];
+    if matches!(asked, scenarios::Asked::Cancel | scenarios::Asked::Terminate | scenarios::Asked::Pause) {
+        world.await_summary(workflow, |summary| summary.ended > 0).await;
+    }
+    match asked {
+        scenarios::Asked::Nothing => {}
+        scenarios::Asked::Cancel => world.want_with(definition, &[id], &[id], false).await,
+        scenarios::Asked::Terminate => {
+            world.want_under(definition, &[id], Control { terminate: by_ada(), ..Control::default() }).await;
+        }
+        scenarios::Asked::Pause => {
+            world.want_under(definition, &[id], Control { pause: by_ada(), ..Control::default() }).await;
+            let is_paused = |message: &str| message.starts_with("paused since ");
+            world.await_summary(workflow, |summary| summary.message.as_deref().is_some_and(is_paused)).await;
+            world.want(definition, &[id]).await;
+        }
+        scenarios::Asked::Decision(approved) => {
+            let summary = world.await_summary(workflow, |summary| !summary.waiting.is_empty()).await;
+            let question = &summary.waiting[0];
+            let reason = Some("seen".to_owned());
+            let said = StepDecision {
+                run: question.run.clone(),
+                step: question.step.clone(),
+                attempt: question.attempt,
+                generation: question.generation,
+                decision: Decision { approved, by: "ada".to_owned(), at: question.since, reason },
+            };
+            world.want_decided(definition, &[id], vec![said]).await;
+        }
+    }
 }
 
 fn create(path: &Path) -> File {

@@ -49,7 +49,7 @@ pub fn from(id: &RunId, entries: &[(Entry, Timestamp)], length: usize) -> Result
         match entry {
             Entry::Dispatched { path, attempt, .. } => world.dispatched.insert((path.clone(), *attempt)),
             Entry::Result { path, attempt, .. } => world.answered.insert((path.clone(), *attempt)),
-            Entry::Run(_) => false,
+            Entry::Run(event) => child(event).is_some_and(|attempt| world.dispatched.insert(attempt)),
         };
     }
     for _ in 0..TURNS {
@@ -69,9 +69,17 @@ fn is_from_outside(entry: &Entry) -> bool {
         RunEvent::StepSkipped { .. }
             | RunEvent::StepFailed { .. }
             | RunEvent::WaitOver { .. }
+            | RunEvent::DecisionTimedOut { .. }
+            | RunEvent::ChildStarted { .. }
             | RunEvent::CompensationStarted { .. }
             | RunEvent::Finished { .. }
     )
+}
+
+/// The attempt that a run of another Workflow stands for; its end comes back as a result.
+fn child(event: &RunEvent) -> Option<Attempt> {
+    let RunEvent::ChildStarted { step, attempt, .. } = event else { return None };
+    Some((TaskPath::of_step(step), *attempt))
 }
 
 impl Continued<'_> {
@@ -80,7 +88,10 @@ impl Continued<'_> {
         let (mut is_news, mut wake) = (false, None);
         for action in self.run.next(self.now) {
             match action {
-                Action::Append(event) => self.apply(&Entry::Run(event)),
+                Action::Append(event) => {
+                    self.dispatched.extend(child(&event));
+                    self.apply(&Entry::Run(event));
+                }
                 Action::Dispatch { path, attempt, .. } => {
                     if self.dispatched.insert((path.clone(), attempt)) {
                         let pool = "worker".parse().map_err(|_| "no name")?;

@@ -16,8 +16,23 @@ pub struct Scenario {
     settings: Value,
     /// How it ends.
     pub ends: &'static str,
-    /// Whether somebody cancels it when its first step has ended.
-    pub is_cancelled: bool,
+    /// What somebody asks of it on its way.
+    pub asked: Asked,
+}
+
+/// What is asked of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing.
+    Nothing,
+    /// To cancel it when its first step has ended.
+    Cancel,
+    /// To end it at once when its first step has ended.
+    Terminate,
+    /// To pause when its first step has ended, and then to go on.
+    Pause,
+    /// What to say to its first question.
+    Decision(bool),
 }
 
 impl Scenario {
@@ -27,8 +42,14 @@ impl Scenario {
     }
 }
 
+/// The Workflow of which the scenario `child` begins a run.
+pub fn inner() -> Definition {
+    let settings = json!({"parameters": {"text": "nothing"}, "output": "${steps.say.output}"});
+    workflow_with("inner", json!([step("say", &[], json!("${params.text}"))]), settings)
+}
+
 fn succeeds(name: &'static str, steps: Value) -> Scenario {
-    Scenario { name, steps, settings: json!({}), ends: "Succeeded", is_cancelled: false }
+    Scenario { name, steps, settings: json!({}), ends: "Succeeded", asked: Asked::Nothing }
 }
 
 fn scatter(gather: &Value, late: &str) -> Value {
@@ -64,6 +85,16 @@ pub fn all() -> Vec<Scenario> {
     replaced["gate"] = json!({"schema": schema, "schemaName": "text 1", "onFailure": "Fallback", "fallback": task(json!({"by": "${verdict}"}))});
     let mut unwanted = step("hotel", &["flight"], json!("hotel"));
     unwanted["gate"] = json!({"expression": "output != 'hotel'", "onFailure": "Compensate"});
+    let question = |time: u64, otherwise: &str| json!({"approvers": [], "timeout": time, "onTimeout": otherwise});
+    let asking = |time: u64, otherwise: &str| {
+        let sign_off = json!({"name": "sign-off", "after": ["first"], "kind": {"approval": question(time, otherwise)}});
+        json!([step("first", &[], json!(1)), sign_off, step("last", &["sign-off"], json!(2))])
+    };
+    let mut escalated = step("draft", &[], json!({"score": 60}));
+    escalated["gate"] = json!({"expression": "output.score >= 80", "onFailure": "Escalate", "escalation": question(3_600_000, "Reject")});
+    let looping = json!({"name": "revise", "after": [], "kind": {"loop": {
+        "task": task(json!({"score": "${index == 0 ? 60 : previous.score + 15}"})),
+        "until": "output.score >= 80", "maxIterations": 5, "interval": 20, "onExhausted": "Fail"}}});
     let pause =
         |milliseconds: u64| json!({"name": "pause", "after": ["first"], "kind": {"wait": {"for": milliseconds}}});
     vec![
@@ -123,12 +154,41 @@ pub fn all() -> Vec<Scenario> {
         Scenario { ends: "OutcomeUnknown", ..succeeds("unknown", json!([step("lost", &[], json!({"lose": true}))])) },
         Scenario {
             ends: "Cancelled",
-            is_cancelled: true,
+            asked: Asked::Cancel,
             ..succeeds(
                 "cancelled",
                 json!([step("first", &[], json!(1)), pause(600_000), step("last", &["pause"], json!(2))]),
             )
         },
+        Scenario {
+            ends: "Cancelled",
+            asked: Asked::Terminate,
+            settings: json!({"onFailure": "Compensate"}),
+            ..succeeds("terminated", json!([undone("first", &[], json!("first")), pause(600_000)]))
+        },
+        Scenario {
+            asked: Asked::Pause,
+            ..succeeds("paused", json!([step("first", &[], json!(1)), pause(200), step("last", &["pause"], json!(2))]))
+        },
+        Scenario { asked: Asked::Decision(true), ..succeeds("approved", asking(3_600_000, "Reject")) },
+        Scenario {
+            ends: "Failed",
+            asked: Asked::Decision(false),
+            ..succeeds("rejected", asking(3_600_000, "Approve"))
+        },
+        succeeds("approved-by-time", asking(100, "Approve")),
+        Scenario { asked: Asked::Decision(true), ..succeeds("escalated", json!([escalated])) },
+        succeeds("loop", json!([looping, step("last", &["revise"], json!("${steps.revise.output}"))])),
+        succeeds(
+            "child",
+            json!([
+                step("first", &[], json!("hello")),
+                {"name": "inner", "after": ["first"], "kind": {"workflow": {
+                    "name": "inner", "parameters": {"text": "${steps.first.output}"},
+                    "retry": {"limit": 0, "initial": 100, "factor": 1, "max": 100}}}},
+                step("last", &["inner"], json!("${steps.inner.output}")),
+            ]),
+        ),
     ]
 }
 
