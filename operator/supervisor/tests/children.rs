@@ -11,7 +11,7 @@ use tetrarch_core::{
 };
 use tetrarch_protocol::summary::Phase;
 use tetrarch_supervisor::journal::Body;
-use world::{Behaviour, World, echo, fail, name, run_id, step, succeed, workflow, workflow_with};
+use world::{Behaviour, World, echo, fail, large, name, run_id, step, workflow, workflow_with};
 
 #[expect(clippy::needless_pass_by_value, reason = "values are written in place with json!")]
 fn calls(step: &str, after: &[&str], callee: &str, parameters: Value) -> Value {
@@ -146,12 +146,7 @@ async fn a_step_waits_visibly_for_a_workflow_that_is_not_there_and_goes_on_when_
 #[tokio::test]
 async fn the_output_of_a_run_may_be_larger_than_a_message() {
     let world = World::start().await;
-    let large: Behaviour = Arc::new(|_, input| match input.as_str() {
-        Some("make") => succeed(Value::String("x".repeat(3 * 1024 * 1024))),
-        Some(text) => succeed(json!(text.len())),
-        None => fail("no text"),
-    });
-    let _agent = world.agent("worker", large).await;
+    let _agent = world.agent("worker", large()).await;
     world.want(&inner(), &[]).await;
     let steps = json!([
         calls("inner", &[], "inner", json!({"text": "make"})),

@@ -23,7 +23,7 @@ use tetrarch_protocol::{
     summary::{Phase, RunSummary},
 };
 use tetrarch_supervisor::{inspect, journal::Body};
-use world::{Behaviour, World, echo, fail, map, run_id, step, succeed, task, task_for, workflow, workflow_with};
+use world::{Behaviour, World, echo, fail, large, map, run_id, step, succeed, task, task_for, workflow, workflow_with};
 
 #[tokio::test]
 async fn every_pattern_runs_to_its_end() {
@@ -88,12 +88,7 @@ async fn a_failed_attempt_is_repeated_and_a_hopeless_task_ends_the_run() {
 #[tokio::test]
 async fn values_larger_than_a_message_travel_and_vanish_with_their_run() {
     let world = World::start().await;
-    let large: Behaviour = Arc::new(|_, input| match input.as_str() {
-        Some("make") => succeed(Value::String("x".repeat(3 * 1024 * 1024))),
-        Some(text) => succeed(json!(text.len())),
-        None => fail("no text"),
-    });
-    let _agent = world.agent("worker", large).await;
+    let _agent = world.agent("worker", large()).await;
     let steps = json!([step("make", &[], json!("make")), step("measure", &["make"], json!("${steps.make.output}"))]);
     let definition = workflow_with("large", steps, json!({"keepRuns": 1}));
     world.want(&definition, &["large-1"]).await;

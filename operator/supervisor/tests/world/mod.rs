@@ -70,6 +70,15 @@ pub fn fail(message: &str) -> ResultOutcome {
     ResultOutcome::Failed { reason, message: message.to_owned() }
 }
 
+/// An agent that makes a text larger than a message when it is told to, and measures any other text.
+pub fn large() -> Behaviour {
+    Arc::new(|_, input| match input.as_str() {
+        Some("make") => succeed(Value::String("x".repeat(3 * 1024 * 1024))),
+        Some(text) => succeed(json!(text.len())),
+        None => fail("no text"),
+    })
+}
+
 /// An agent that answers with its input.
 pub fn echo() -> Behaviour {
     Arc::new(|_, input| succeed(input))
