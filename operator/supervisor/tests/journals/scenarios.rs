@@ -65,6 +65,11 @@ fn undone(name: &str, after: &[&str], input: Value) -> Value {
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
+    patterns().into_iter().chain(asked()).collect()
+}
+
+/// The patterns, and the ways in which a run ends by itself.
+fn patterns() -> Vec<Scenario> {
     let parallel = json!({"parallel": [
         {"name": "a", "stages": [{"name": "one", "task": task(json!("a"))}]},
         {"name": "b", "stages": [{"name": "one", "task": task(json!("b"))}, {"name": "two", "task": task(json!("${previous}"))}]},
@@ -85,16 +90,6 @@ pub fn all() -> Vec<Scenario> {
     replaced["gate"] = json!({"schema": schema, "schemaName": "text 1", "onFailure": "Fallback", "fallback": task(json!({"by": "${verdict}"}))});
     let mut unwanted = step("hotel", &["flight"], json!("hotel"));
     unwanted["gate"] = json!({"expression": "output != 'hotel'", "onFailure": "Compensate"});
-    let question = |time: u64, otherwise: &str| json!({"approvers": [], "timeout": time, "onTimeout": otherwise});
-    let asking = |time: u64, otherwise: &str| {
-        let sign_off = json!({"name": "sign-off", "after": ["first"], "kind": {"approval": question(time, otherwise)}});
-        json!([step("first", &[], json!(1)), sign_off, step("last", &["sign-off"], json!(2))])
-    };
-    let mut escalated = step("draft", &[], json!({"score": 60}));
-    escalated["gate"] = json!({"expression": "output.score >= 80", "onFailure": "Escalate", "escalation": question(3_600_000, "Reject")});
-    let looping = json!({"name": "revise", "after": [], "kind": {"loop": {
-        "task": task(json!({"score": "${index == 0 ? 60 : previous.score + 15}"})),
-        "until": "output.score >= 80", "maxIterations": 5, "interval": 20, "onExhausted": "Fail"}}});
     let pause =
         |milliseconds: u64| json!({"name": "pause", "after": ["first"], "kind": {"wait": {"for": milliseconds}}});
     vec![
@@ -160,6 +155,24 @@ pub fn all() -> Vec<Scenario> {
                 json!([step("first", &[], json!(1)), pause(600_000), step("last", &["pause"], json!(2))]),
             )
         },
+    ]
+}
+
+/// What people and the clock decide, and runs of other Workflows.
+fn asked() -> Vec<Scenario> {
+    let question = |time: u64, otherwise: &str| json!({"approvers": [], "timeout": time, "onTimeout": otherwise});
+    let asking = |time: u64, otherwise: &str| {
+        let sign_off = json!({"name": "sign-off", "after": ["first"], "kind": {"approval": question(time, otherwise)}});
+        json!([step("first", &[], json!(1)), sign_off, step("last", &["sign-off"], json!(2))])
+    };
+    let mut escalated = step("draft", &[], json!({"score": 60}));
+    escalated["gate"] = json!({"expression": "output.score >= 80", "onFailure": "Escalate", "escalation": question(3_600_000, "Reject")});
+    let looping = json!({"name": "revise", "after": [], "kind": {"loop": {
+        "task": task(json!({"score": "${index == 0 ? 60 : previous.score + 15}"})),
+        "until": "output.score >= 80", "maxIterations": 5, "interval": 20, "onExhausted": "Fail"}}});
+    let pause =
+        |milliseconds: u64| json!({"name": "pause", "after": ["first"], "kind": {"wait": {"for": milliseconds}}});
+    vec![
         Scenario {
             ends: "Cancelled",
             asked: Asked::Terminate,
