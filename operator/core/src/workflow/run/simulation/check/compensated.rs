@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{super::judged::undoes, Attempt, Facts};
+use super::{
+    super::judged::{is_judgement, undoes},
+    Attempt, Facts,
+};
 use crate::{
     id::TaskPath,
     workflow::{
@@ -23,7 +26,8 @@ impl Facts<'_> {
     }
 
     fn done_by_what_was_dispatched_before_the_loss(&self, step: &Step) -> Option<usize> {
-        let early = self.of_step(step).filter(|(_, at)| Some(*at) < self.lost);
+        // Judging is no work on the step: what is judged was done before.
+        let early = self.of_step(step).filter(|((path, _), at)| Some(*at) < self.lost && !is_judgement(path));
         let good = early
             .filter(|(task, _)| !self.withdrawn.contains_key(*task))
             .filter_map(|(task, _)| self.results.get(task));
