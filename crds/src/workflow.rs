@@ -7,6 +7,7 @@ mod scatter;
 mod schedule;
 mod status;
 mod sub_workflow;
+mod trigger;
 
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ pub use self::{
     schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},
     status::{RunPhase, RunStatus, StepStatus, WaitingStatus, WorkflowStatus},
     sub_workflow::SubWorkflow,
+    trigger::{Completion, EndPhase, Trigger, TriggerStatus},
 };
 use crate::{
     policy::Policy,
@@ -63,6 +65,10 @@ pub struct WorkflowSpec {
     /// Times at which runs begin by themselves, with the default values of the parameters. Write `start: OnRequest` when they are to be the only ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// What else begins runs: the ends of runs of other Workflows. Write `start: OnRequest` when these are to be the only ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub triggers: Vec<Trigger>,
     /// Values that expressions read as `params.<name>`; a requested run may give other ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

@@ -31,6 +31,9 @@ fn cases(department: &Department) -> Vec<Case> {
         full.as_object_mut().into_iter().for_each(|full| full.extend(map.as_object().cloned().unwrap_or_default()));
         department.workflow("refused", &json!([{"name": "a", "map": full}]), &json!({}))
     };
+    let triggered = |triggers: Value| {
+        department.workflow("refused", &json!([scripted("a", &json!({}))]), &json!({"triggers": triggers}))
+    };
     let case = |name, manifest, says| Case { name, manifest, says };
     vec![
         case(
@@ -169,6 +172,21 @@ fn cases(department: &Department) -> Vec<Case> {
             "a run of a Workflow that is undone by a task",
             step(json!({"name": "a", "workflow": {"name": "other"}, "compensate": task})),
             &["spec.steps[0]", "compensate undoes a step of kind task"],
+        ),
+        case(
+            "a trigger without anything that triggers it",
+            triggered(json!([{"name": "t"}])),
+            &["spec.triggers[0].completion", "Required value"],
+        ),
+        case(
+            "a trigger by a run that ends as nothing ends",
+            triggered(json!([{"name": "t", "completion": {"workflow": "b", "phases": ["Done"]}}])),
+            &["spec.triggers[0].completion.phases[0]", "Succeeded", "Compensated"],
+        ),
+        case(
+            "a trigger by a Workflow with a bad name",
+            triggered(json!([{"name": "t", "completion": {"workflow": "Other Workflow"}}])),
+            &["spec.triggers[0].completion.workflow"],
         ),
         case(
             "a schedule of three fields",

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ScheduleStatus, approval::TimeoutDecision};
+use super::{ScheduleStatus, TriggerStatus, approval::TimeoutDecision};
 use crate::shared::{AnyJson, Approved, Compliance, Conditions, EffectiveValue, Subject, conditions_schema};
 
 /// What the controller last saw of a Workflow and its latest run.
@@ -27,6 +27,10 @@ pub struct WorkflowStatus {
     /// What is known of the schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleStatus>,
+    /// What is known of the triggers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub triggers: Vec<TriggerStatus>,
     /// Whether this object complies with the policies, in numbers.
     #[serde(default)]
     pub compliance: Compliance,

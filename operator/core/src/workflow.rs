@@ -13,6 +13,7 @@ pub mod journal;
 pub mod reduce;
 pub mod run;
 pub mod stamp;
+pub mod trigger;
 
 #[cfg(test)]
 mod samples;

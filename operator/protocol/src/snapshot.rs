@@ -13,6 +13,7 @@ use tetrarch_core::{
         approval::Decision,
         definition::{Definition, millis, millis_option},
         stamp::Stamp,
+        trigger::Trigger,
     },
 };
 
@@ -98,6 +99,9 @@ pub struct WorkflowSnapshot {
     /// When runs begin by themselves; none while there is no schedule, or it is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleSnapshot>,
+    /// What else begins runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<TriggerSnapshot>,
     /// Whether the Workflow object is being deleted: running runs are cancelled, finished ones purged.
     #[serde(default)]
     pub deleted: bool,
@@ -119,6 +123,19 @@ pub struct ScheduleSnapshot {
     /// Times up to this one begin no run.
     pub since: Timestamp,
     /// Beginning of the ids of the runs, unique for the Workflow object; see [`tetrarch_core::schedule::run_of`].
+    pub prefix: String,
+}
+
+/// What begins runs when runs of other Workflows end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerSnapshot {
+    /// The trigger.
+    #[serde(flatten)]
+    pub trigger: Trigger,
+    /// What ended before begins nothing.
+    pub since: Timestamp,
+    /// Beginning of the ids of the runs, unique for the Workflow object.
     pub prefix: String,
 }
 

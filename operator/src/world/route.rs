@@ -185,8 +185,9 @@ impl World {
         let (namespace, name) = key(object);
         let mut woken = BTreeSet::new();
         if is_object {
-            // Those that begin runs of it look whether it is there, and what it begins in turn.
-            let begins = |other: &Workflow| other.spec.steps.iter().any(|step| step.workflow.is_some());
+            // Those that begin runs of it, or follow its runs, look whether it is there, and what it begins or follows in turn.
+            let calls = |other: &Workflow| other.spec.steps.iter().any(|step| step.workflow.is_some());
+            let begins = |other: &Workflow| calls(other) || !other.spec.triggers.is_empty();
             let others = self.workflows_in(&namespace);
             let callers = others.iter().filter(|other| begins(other));
             woken.extend(callers.map(|caller| Target::Workflow(namespace.clone(), caller.name_any())));

@@ -6,6 +6,7 @@
 mod act;
 mod admit;
 mod children;
+mod completions;
 mod control;
 mod decisions;
 mod fold;
@@ -37,7 +38,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{children::Children, queues::Queues, runs::Runs, trace::Tracer, triggers::Triggers, turns::Turns};
+use self::{
+    children::Children, completions::Completions, queues::Queues, runs::Runs, trace::Tracer, triggers::Triggers,
+    turns::Turns,
+};
 use crate::{
     config, consumers,
     export::Export,
@@ -112,6 +116,8 @@ struct Changed {
     control: BTreeSet<RunId>,
     /// Places in the classes.
     places: bool,
+    /// Which runs have ended, or what begins when they do.
+    completions: bool,
     /// Finished runs.
     finished: bool,
     /// The pools, or who makes their consumers.
@@ -131,6 +137,7 @@ pub struct Driver {
     wanted: BTreeMap<RunId, Wanted>,
     children: Children,
     triggers: Triggers,
+    completions: Completions,
     queues: Queues,
     /// The lines of runs that wait for a place.
     lines: BTreeMap<Class, Line>,
@@ -163,6 +170,7 @@ impl Driver {
             wanted: BTreeMap::new(),
             children: Children::default(),
             triggers: Triggers::default(),
+            completions: Completions::default(),
             queues: Queues::default(),
             lines: BTreeMap::new(),
             turns: Turns::default(),
@@ -232,6 +240,9 @@ impl Driver {
         for run in std::mem::take(&mut self.changed.runs) {
             self.act(&run, now);
             self.tend_family(&run, now);
+        }
+        if std::mem::take(&mut self.changed.completions) {
+            self.observe_completions();
         }
         if std::mem::take(&mut self.changed.wants) {
             self.accept_wanted(now);
@@ -309,6 +320,7 @@ impl Driver {
 
     fn observe_config(&mut self, event: config::Event) {
         self.triggers.read_again();
+        self.completions.reconsider();
         match event {
             config::Event::Restarted => self.config.told = Some(BTreeSet::new()),
             config::Event::Supervisor(snapshot) => {
@@ -342,6 +354,7 @@ impl Driver {
             }
         }
         self.changed.wants = true;
+        self.changed.completions = true;
         self.changed.finished = true;
     }
 

@@ -25,6 +25,13 @@ pub enum Job {
     Subject(String),
     /// Everything of a run.
     Run(RunId),
+    /// Everything of a run that follows another one, and before it everything of that one.
+    Follower {
+        /// The run.
+        run: RunId,
+        /// The one that it follows, which is of no use any more.
+        before: RunId,
+    },
 }
 
 /// What was removed.
@@ -59,7 +66,7 @@ async fn enact(bus: &Bus, supervisor: &Name, jobs: &[Job]) -> Result<(), String>
     let runs: Vec<&RunId> = jobs
         .iter()
         .filter_map(|job| match job {
-            Job::Run(run) => Some(run),
+            Job::Run(run) | Job::Follower { run, .. } => Some(run),
             Job::Subject(_) => None,
         })
         .collect();
@@ -79,14 +86,20 @@ async fn enact(bus: &Bus, supervisor: &Name, jobs: &[Job]) -> Result<(), String>
 async fn remove(work: &Stream, supervisor: &Name, job: &Job) -> Result<(), String> {
     match job {
         Job::Subject(subject) => purge(work, subject).await,
-        // The run's own events go last: as long as they are there, an interrupted purge is found and finished.
-        Job::Run(run) => {
-            for filter in subject::everything_of_run(supervisor, run) {
-                purge(work, &filter).await?;
-            }
-            Ok(())
+        Job::Run(run) => purge_run(work, supervisor, run).await,
+        Job::Follower { run, before } => {
+            purge_run(work, supervisor, before).await?;
+            purge_run(work, supervisor, run).await
         }
     }
+}
+
+/// The run's own events go last: as long as they are there, an interrupted purge is found and finished.
+async fn purge_run(work: &Stream, supervisor: &Name, run: &RunId) -> Result<(), String> {
+    for filter in subject::everything_of_run(supervisor, run) {
+        purge(work, &filter).await?;
+    }
+    Ok(())
 }
 
 async fn purge(work: &Stream, filter: &str) -> Result<(), String> {

@@ -110,6 +110,7 @@ impl Engine {
             decisions: Vec::new(),
             limits: snapshot::WorkflowLimits::default(),
             schedule: None,
+            triggers: Vec::new(),
             deleted: false,
         };
         let begin = Instant::now();

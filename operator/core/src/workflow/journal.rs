@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     id::{Name, RunId, TaskPath},
-    workflow::{approval::Decision, child::Parent, definition::Definition, stamp::Stamp},
+    workflow::{approval::Decision, child::Parent, definition::Definition, stamp::Stamp, trigger::Origin},
 };
 
 /// One entry of a run's journal, as folded.
@@ -57,6 +57,9 @@ pub enum RunEvent {
         /// The person who asked, when one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stamp: Option<Stamp>,
+        /// The run that this one follows, when a trigger began it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Box<Origin>>,
     },
     /// The run got its place and its clock runs.
     Started {

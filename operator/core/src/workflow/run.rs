@@ -23,6 +23,7 @@ mod flaw;
 mod gate;
 mod judge;
 mod next;
+mod origin;
 mod plan;
 mod repeat;
 mod scatter;
@@ -224,10 +225,13 @@ impl Run {
     /// The run that a journal tells of; none when it does not begin with `Accepted`.
     pub fn replay(id: RunId, journal: impl IntoIterator<Item = (Entry, Timestamp)>) -> Option<Self> {
         let mut journal = journal.into_iter();
-        let (Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent, .. }), at) = journal.next()? else {
+        let (Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent, origin, .. }), at) =
+            journal.next()?
+        else {
             return None;
         };
-        let mut run = Self::accept(id, *definition, &parameters, cause, at).under(parent.map(|parent| *parent));
+        let accepted = Self::accept(id, *definition, &parameters, cause, at).under(parent.map(|parent| *parent));
+        let mut run = accepted.begun_by(origin.map(|origin| *origin));
         for (entry, at) in journal {
             run.apply(&entry, at);
         }

@@ -57,6 +57,13 @@ fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
         };
         line("Schedule", &format!("{} {}, {next}", schedule.cron, schedule.time_zone));
     }
+    for trigger in &workflow.spec.triggers {
+        let phases: Vec<String> = trigger.completion.phases.iter().map(|phase| format!("{phase:?}")).collect();
+        line(
+            "Trigger",
+            &format!("{}, after runs of {} ({})", trigger.name, trigger.completion.workflow, phases.join(", ")),
+        );
+    }
     for question in &status.waiting {
         line("Waits for", &format!("{}, until {}: {}", question.whom, time::moment(&question.until), question.message));
         line(

@@ -7,16 +7,19 @@ mod schedule;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 pub use schedule::Scheduled;
 pub use steps::{TASK_TIMEOUT, tasks};
 
 use std::collections::BTreeMap;
 
+use kube_core::ResourceExt;
 use serde_json::Value;
 use tetrarch_core::workflow::{
     definition::{AgentSelector, Definition, FailurePolicy},
     graph,
+    trigger::Trigger,
 };
 use tetrarch_crds::{
     Workflow,
@@ -39,6 +42,7 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
     let timeout = optional_duration("spec.timeout", spec.timeout.as_ref(), &mut violations);
     let parameters = parameters(&spec.parameters, spec.start, &mut violations);
     schedule::schedule(spec, &mut violations);
+    trigger::triggers(&object.name_any(), spec, &mut violations);
     let keep_runs = at_least("spec.keepRuns", spec.keep_runs, 1, &mut violations);
     let weight = at_least("spec.weight", spec.weight, 1, &mut violations);
     let max_concurrent_runs =
@@ -75,6 +79,11 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
 /// The schedule of a Workflow whose definition was read.
 pub fn schedule(object: &Workflow) -> Option<Scheduled> {
     schedule::schedule(&object.spec, &mut Violations::default())
+}
+
+/// The triggers of a Workflow whose definition was read.
+pub fn triggers(object: &Workflow) -> Vec<Trigger> {
+    trigger::triggers(&object.name_any(), &object.spec, &mut Violations::default())
 }
 
 fn parameters(

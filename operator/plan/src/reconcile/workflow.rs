@@ -4,6 +4,7 @@ mod calls;
 mod control;
 mod requests;
 mod schedule;
+mod triggers;
 pub mod waiting;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -22,6 +23,7 @@ use tetrarch_protocol::{
 pub use self::{
     requests::wanted_runs,
     schedule::{next as next_time, since as scheduled_since},
+    triggers::status as trigger_status,
 };
 use crate::{
     admit::Index,
@@ -102,6 +104,8 @@ fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
     let mut unknown =
         if is_over(object, observed) { Vec::new() } else { unknown_selectors(object, &supervisor, &observed.pools) };
     unknown.extend(calls::find(&definition, &supervisor, &observed.workflows));
+    let (triggers, wrong) = triggers::read(object, &supervisor, &observed.workflows, now);
+    unknown.extend(wrong);
     let snapshot = WorkflowSnapshot {
         version: VERSION,
         definition,
@@ -111,6 +115,7 @@ fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
         decisions: waiting::decisions(object),
         limits,
         schedule: schedule::snapshot(object, now),
+        triggers,
         deleted: false,
     };
     effects.push(Effect::PublishConfig { domain, key, value: to_json(&snapshot) });
@@ -219,6 +224,7 @@ fn deletion(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
                     decisions: Vec::new(),
                     limits: WorkflowLimits::default(),
                     schedule: None,
+                    triggers: Vec::new(),
                     deleted: true,
                 }),
             },

@@ -16,7 +16,7 @@ use crate::{
     hierarchy,
     outcome::Outcome,
     reason::{Finding, Reason},
-    reconcile::workflow::{Observed, next_time, scheduled_since, waiting, wanted_runs},
+    reconcile::workflow::{Observed, next_time, scheduled_since, trigger_status, waiting, wanted_runs},
     report::{conditions_of, generation, policy, time},
 };
 
@@ -56,6 +56,7 @@ pub fn workflow(
         approved: policy::approved(plan),
         conditions: conditions_of(object, plan, outcome, || health(object, run.as_ref(), accepted), &[compliant], now),
         schedule: schedule(object, observed, now),
+        triggers: trigger_status(object, now),
         run,
     }
 }

@@ -205,7 +205,7 @@ impl Driver {
 
     pub(super) fn observe_removed(&mut self, removed: Removed) {
         match removed {
-            Job::Run(run) => self.observe_purged(&run),
+            Job::Run(run) | Job::Follower { run, .. } => self.observe_purged(&run),
             Job::Subject(subject) => {
                 let Ok(Subject::Task { task, .. }) = subject.parse() else { return };
                 let Some(slot) = self.runs.get_mut(&task.run) else { return };

@@ -8,11 +8,13 @@ use tetrarch_core::{
     id::{Name, RunId},
     priority::{Class, ClassLimits},
     workflow::{
+        definition::Definition,
         journal::RunEvent,
         run::{RunPhase, resolve_parameters},
+        trigger::Follower,
     },
 };
-use tetrarch_protocol::control::Asked;
+use tetrarch_protocol::{control::Asked, snapshot::RunRequest};
 
 use super::{Driver, Wanted, runs::Slot};
 use crate::{
@@ -29,6 +31,39 @@ pub(super) struct Line<'a> {
     pub(super) active: usize,
     /// Those that wait.
     pub(super) waiting: Vec<(&'a Slot, Place)>,
+}
+
+/// A run that is to begin.
+enum Wish<'w> {
+    /// Somebody asked for it, or it follows from the generation or the time.
+    Request(&'w RunRequest),
+    /// Another run has ended.
+    Follower(&'w Follower),
+}
+
+impl Wish<'_> {
+    fn run(&self) -> &RunId {
+        match self {
+            Self::Request(request) => &request.run,
+            Self::Follower(follower) => &follower.run,
+        }
+    }
+
+    /// With parameters that do not fit the run is accepted all the same, and its end says what is wrong.
+    fn first_event(&self, definition: &Definition) -> RunEvent {
+        let (given, cause, stamp, origin) = match self {
+            Self::Request(request) => (&request.parameters, &request.cause, request.stamp.clone(), None),
+            Self::Follower(next) => (&next.parameters, &next.cause, None, Some(Box::new(next.origin.clone()))),
+        };
+        RunEvent::Accepted {
+            definition: Box::new(definition.clone()),
+            parameters: resolve_parameters(definition, given).unwrap_or_else(|_| given.clone()),
+            cause: cause.clone(),
+            parent: None,
+            stamp,
+            origin,
+        }
+    }
 }
 
 /// What a waiting run finds.
@@ -50,8 +85,9 @@ impl Driver {
             if snapshot.deleted {
                 continue;
             }
-            for request in snapshot.runs.iter().chain(self.triggers.wanted(workflow)) {
-                let run = &request.run;
+            let requested = snapshot.runs.iter().chain(self.triggers.wanted(workflow)).map(Wish::Request);
+            for wish in requested.chain(self.completions.due(workflow).iter().map(Wish::Follower)) {
+                let run = wish.run();
                 if self.runs.unreadable(run).is_some() {
                     self.changed.summaries.insert(workflow.clone());
                 }
@@ -68,17 +104,11 @@ impl Driver {
                         self.wanted.insert(run.clone(), wanted);
                     }
                 }
-                // With parameters that do not fit the run is accepted all the same, and its end says what is wrong.
-                let parameters = resolve_parameters(&snapshot.definition, &request.parameters)
-                    .unwrap_or_else(|_| request.parameters.clone());
-                let event = RunEvent::Accepted {
-                    definition: Box::new(snapshot.definition.clone()),
-                    parameters,
-                    cause: request.cause.clone(),
-                    parent: None,
-                    stamp: request.stamp.clone(),
-                };
-                self.requests.push(Request::Append { run: run.clone(), expected: 0, event });
+                self.requests.push(Request::Append {
+                    run: run.clone(),
+                    expected: 0,
+                    event: wish.first_event(&snapshot.definition),
+                });
             }
         }
         self.wanted.retain(|run, _| still_wanted.contains(run));

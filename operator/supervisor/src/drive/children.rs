@@ -176,6 +176,7 @@ impl Driver {
                         cause: format!("step {} of run {id}, attempt {}", child.step, child.attempt),
                         parent: Some(Box::new(slot.run.as_parent_of(&child))),
                         stamp: None,
+                        origin: None,
                     };
                     self.children.accepting.insert(child.run.clone(), id.clone());
                     requests.push(Request::Append { run: child.run, expected: 0, event });

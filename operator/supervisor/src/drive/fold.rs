@@ -42,6 +42,7 @@ impl Driver {
                 self.wanted.clear();
                 self.children.clear();
                 self.triggers = super::Triggers::default();
+                self.completions = super::Completions::default();
                 self.is_caught_up = false;
                 self.last_sequence = 0;
                 self.restarts += 1;
@@ -62,6 +63,7 @@ impl Driver {
         let runs = self.runs.unfinished().count();
         tracing::info!(sequence = self.last_sequence, unfinished = runs, "journal folded");
         self.changed.wants = true;
+        self.changed.completions = true;
         self.changed.places = true;
         self.changed.finished = true;
         self.changed.consumers = true;
@@ -78,10 +80,11 @@ impl Driver {
                 return;
             }
         };
-        if let Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent, .. }) = entry {
+        if let Entry::Run(RunEvent::Accepted { definition, parameters, cause, parent, origin, .. }) = entry {
             if !self.runs.is_known(&run) {
                 let accepted = Run::accept(run, *definition, &parameters, cause, at);
-                self.accepted(accepted.under(parent.map(|parent| *parent)), sequence);
+                let accepted = accepted.under(parent.map(|parent| *parent));
+                self.accepted(accepted.begun_by(origin.map(|origin| *origin)), sequence);
             }
             return;
         }
@@ -115,6 +118,7 @@ impl Driver {
             self.tracer.observe_accepted(&run, self.config.written.get(workflow).copied());
         }
         self.wanted.remove(&id);
+        self.changed.completions |= run.origin().is_some();
         self.changed.summaries.insert(run.definition().workflow.clone());
         self.changed.places = true;
         self.changed.wants = true;
@@ -196,6 +200,7 @@ impl Driver {
             let accepted = slot.accepted;
             self.runs.finish(accepted);
             self.changed.finished = true;
+            self.changed.completions = true;
             self.observe_waiting(id, &[]);
         }
         if let Some(slot) = self.runs.get(id) {

@@ -7,21 +7,23 @@ use tetrarch_core::{
     schedule::time_of,
 };
 
-use super::{Config, Driver, runs::Runs};
+use super::{Config, Driver, completions::Completions, runs::Runs};
 use crate::{janitor::Job, report::Report};
 use tetrarch_protocol::summary::workflow_key;
 
 impl Driver {
     /// Purges the finished runs that need not be kept.
     pub(super) fn retain(&mut self) {
-        for run in plan_purges(&self.config, &self.runs) {
+        for run in plan_purges(&self.config, &self.runs, &self.completions) {
             if self.owns(&run) {
                 if let Some(slot) = self.runs.get_mut(&run)
                     && !slot.is_purging
                 {
                     tracing::info!(%run, "run is beyond its retention: purging it");
                     slot.is_purging = true;
-                    self.jobs.push(Job::Run(run));
+                    // The run that it follows goes first: as long as that one is there, it would begin again.
+                    let before = slot.run.origin().map(|origin| origin.run.clone());
+                    self.jobs.push(before.map_or(Job::Run(run.clone()), |before| Job::Follower { run, before }));
                 }
             } else {
                 self.runs.expire(&run);
@@ -65,8 +67,9 @@ impl Driver {
 }
 
 /// The finished runs that need not be kept, the oldest first. A run that is still wanted by its id is kept whatever its age: purged, it
-/// would look as if it had never been, and start again. So is one whose end the run that waits for it does not know yet.
-fn plan_purges(config: &Config, runs: &Runs) -> Vec<RunId> {
+/// would look as if it had never been, and start again. So is one whose end the run that waits for it does not know yet, one that is
+/// followed by a run that has not begun, and one that follows a run that is kept.
+fn plan_purges(config: &Config, runs: &Runs, completions: &Completions) -> Vec<RunId> {
     let mut kept: BTreeMap<&Name, u32> = BTreeMap::new();
     let mut scheduled: BTreeSet<&Name> = BTreeSet::new();
     let mut purges = Vec::new();
@@ -80,9 +83,13 @@ fn plan_purges(config: &Config, runs: &Runs) -> Vec<RunId> {
         let prefix = snapshot.and_then(|snapshot| snapshot.schedule.as_ref()).map(|schedule| &schedule.prefix);
         let is_scheduled = prefix.is_some_and(|prefix| time_of(prefix, slot.run.id()).is_some());
         let is_wanted = is_wanted || (is_scheduled && scheduled.insert(&definition.workflow));
+        let follows = slot.run.origin().map(|origin| &origin.run);
+        let follows = follows.is_some_and(|run| runs.get(run).is_some() || runs.unreadable(run).is_some());
+        let is_wanted = is_wanted || follows;
+        let is_awaited = runs.is_awaited(slot) || completions.is_awaited(slot.run.id());
         let keep = snapshot.map_or(definition.keep_runs, |snapshot| snapshot.definition.keep_runs);
         let count = kept.entry(&definition.workflow).or_default();
-        if runs.is_awaited(slot) || (!is_deleted && (is_wanted || *count < keep)) {
+        if is_awaited || (!is_deleted && (is_wanted || *count < keep)) {
             *count += 1;
         } else {
             purges.push(slot.run.id().clone());

@@ -158,28 +158,27 @@ impl World {
     }
 
     pub async fn want_with(&self, definition: &Definition, runs: &[&str], cancel: &[&str], deleted: bool) {
-        let snapshot = WorkflowSnapshot { deleted, ..wanted(definition, runs, cancel) };
-        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+        self.want_as(WorkflowSnapshot { deleted, ..wanted(definition, runs, cancel) }).await;
     }
 
     pub async fn want_under(&self, definition: &Definition, runs: &[&str], control: Control) {
-        let snapshot = WorkflowSnapshot { control, ..wanted(definition, runs, &[]) };
-        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+        self.want_as(WorkflowSnapshot { control, ..wanted(definition, runs, &[]) }).await;
     }
 
     pub async fn want_decided(&self, definition: &Definition, runs: &[&str], decisions: Vec<StepDecision>) {
-        let snapshot = WorkflowSnapshot { decisions, ..wanted(definition, runs, &[]) };
-        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+        self.want_as(WorkflowSnapshot { decisions, ..wanted(definition, runs, &[]) }).await;
     }
 
     pub async fn want_within(&self, definition: &Definition, runs: &[&str], limits: WorkflowLimits) {
-        let snapshot = WorkflowSnapshot { limits, ..wanted(definition, runs, &[]) };
-        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+        self.want_as(WorkflowSnapshot { limits, ..wanted(definition, runs, &[]) }).await;
     }
 
     pub async fn want_scheduled(&self, definition: &Definition, runs: &[&str], schedule: ScheduleSnapshot) {
-        let snapshot = WorkflowSnapshot { schedule: Some(schedule), ..wanted(definition, runs, &[]) };
-        self.put(&snapshot::workflow_key(&self.supervisor, &definition.workflow), &snapshot).await;
+        self.want_as(WorkflowSnapshot { schedule: Some(schedule), ..wanted(definition, runs, &[]) }).await;
+    }
+
+    pub async fn want_as(&self, snapshot: WorkflowSnapshot) {
+        self.put(&snapshot::workflow_key(&self.supervisor, &snapshot.definition.workflow), &snapshot).await;
     }
 
     /// Where replicas find the bus.
@@ -328,13 +327,9 @@ impl World {
     }
 }
 
-fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> WorkflowSnapshot {
-    let request = |run: &&str| RunRequest {
-        run: run_id(run),
-        parameters: BTreeMap::new(),
-        cause: "test".to_owned(),
-        stamp: None,
-    };
+pub fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> WorkflowSnapshot {
+    let cause = || "test".to_owned();
+    let request = |run: &&str| RunRequest { run: run_id(run), parameters: [].into(), cause: cause(), stamp: None };
     WorkflowSnapshot {
         version: VERSION,
         definition: definition.clone(),
@@ -344,6 +339,7 @@ fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> WorkflowSn
         decisions: Vec::new(),
         limits: WorkflowLimits::default(),
         schedule: None,
+        triggers: Vec::new(),
         deleted: false,
     }
 }

@@ -109,6 +109,7 @@ async fn run(bus: Bus, supervisor: Name, waiting: Waiting, asked: Asked, name: S
         }],
         cancel: Vec::new(),
         schedule: None,
+        triggers: Vec::new(),
         decisions: Vec::new(),
         control: Control::default(),
         limits: snapshot::WorkflowLimits::default(),

@@ -9,7 +9,7 @@ use super::{StepPhase, approval::Ask, control::Control, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
-    workflow::{child::Parent, gather::Answer, journal::FinalPhase},
+    workflow::{child::Parent, gather::Answer, journal::FinalPhase, trigger::Origin},
 };
 
 /// A task of a run, by position.
@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) cause: String,
     /// The step of another run that this one works for.
     pub(super) parent: Option<Parent>,
+    /// The run that this one follows.
+    pub(super) origin: Option<Origin>,
     pub(super) accepted_at: Timestamp,
     pub(super) started_at: Option<Timestamp>,
     /// End of the run's time, as long as it waits for nobody.
@@ -279,6 +281,7 @@ impl State {
             parameters: Value::Object(Map::from_iter(parameters)),
             cause,
             parent: None,
+            origin: None,
             accepted_at,
             started_at: None,
             deadline: None,

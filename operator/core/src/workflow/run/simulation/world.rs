@@ -94,6 +94,7 @@ impl World {
             cause: "test".to_owned(),
             parent: None,
             stamp: None,
+            origin: None,
         };
         let started = RunEvent::Started { deadline: now.checked_add(Duration::from_mins(10)).unwrap() };
         let journal = vec![(Entry::Run(accepted), now), (Entry::Run(started), now)];

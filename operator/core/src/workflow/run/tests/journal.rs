@@ -38,6 +38,7 @@ fn duplicates_late_results_and_strangers_are_ignored_and_counted() {
             cause: String::new(),
             parent: None,
             stamp: None,
+            origin: None,
         }),
         Entry::Result { path: "a".parse().unwrap(), attempt: 2, outcome: Outcome::Succeeded { output: json!(1) } },
         Entry::Result { path: "m:0".parse().unwrap(), attempt: 1, outcome: Outcome::Succeeded { output: json!(1) } },

@@ -1,0 +1,72 @@
+//! What else begins runs of a Workflow by itself: the ends of runs of other Workflows.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::shared::AnyJson;
+
+/// Something that begins runs, each exactly once. What happened before the trigger was written or changed begins nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Trigger {
+    /// Name, unique among the triggers of the Workflow.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Each run of another Workflow that ends.
+    pub completion: Completion,
+    /// CEL condition over `run` (`id`, `workflow`, `phase`, `message` and `parameters` of the run that ended) and `output` (its output, or null); when it is false nothing begins. Default: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub when: Option<String>,
+    /// Values of the parameters that differ from the defaults, any JSON; `${…}` in them are CEL expressions over `run` and `output`, as in `when`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub parameters: BTreeMap<String, AnyJson>,
+}
+
+/// The end of a run of another Workflow. Runs that work for a step of a run count as part of that one and begin nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Completion {
+    /// The other Workflow, of the same Supervisor. Workflows must not begin each other in a cycle.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub workflow: String,
+    /// How it has to end. Default only Succeeded.
+    #[serde(default = "default_phases")]
+    #[schemars(length(min = 1, max = 5), extend("x-kubernetes-list-type" = "set"))]
+    pub phases: Vec<EndPhase>,
+}
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EndPhase {
+    /// Every step ended well or was skipped by its condition.
+    Succeeded,
+    /// A step failed, or the time ran out.
+    Failed,
+    /// It failed, and everything that was done is undone.
+    Compensated,
+    /// Somebody asked for it.
+    Cancelled,
+    /// It is not known whether some agent finished its work.
+    OutcomeUnknown,
+}
+
+/// What is known of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerStatus {
+    /// Name of the trigger.
+    pub name: String,
+    /// The Workflow whose runs it follows.
+    pub workflow: String,
+    /// What happened before begins nothing.
+    pub since: Time,
+}
+
+fn default_phases() -> Vec<EndPhase> {
+    vec![EndPhase::Succeeded]
+}

@@ -1,0 +1,170 @@
+//! The triggers of a Workflow: what its Supervisor is told, what its status remembers, and which of them lead around in a circle.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use kube_core::{Resource, ResourceExt};
+use tetrarch_core::id::Name;
+use tetrarch_crds::{Workflow, workflow::TriggerStatus};
+use tetrarch_protocol::snapshot::TriggerSnapshot;
+
+use crate::{
+    hierarchy, names,
+    object::is_deleting,
+    parse,
+    reason::{Finding, Reason},
+    report::time,
+};
+
+/// What the Supervisor is told, and what is wrong with the triggers beside others. One that is part of a cycle is not handed over.
+pub(super) fn read(
+    object: &Workflow,
+    supervisor: &Name,
+    workflows: &[Arc<Workflow>],
+    now: Timestamp,
+) -> (Vec<TriggerSnapshot>, Vec<Finding>) {
+    let reachable = |workflow: &&Arc<Workflow>| {
+        hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), supervisor.as_str())
+            && !is_deleting(workflow.as_ref())
+    };
+    let known: BTreeMap<String, &Workflow> =
+        workflows.iter().filter(reachable).map(|workflow| (workflow.name_any(), workflow.as_ref())).collect();
+    let (mut snapshots, mut findings) = (Vec::new(), Vec::new());
+    let prefix = names::run_prefix(&object.name_any(), object.meta().uid.as_deref().unwrap_or_default());
+    let since = status(object, now);
+    for (index, trigger) in parse::workflow::triggers(object).into_iter().enumerate() {
+        let field = format!("spec.triggers[{index}].completion.workflow");
+        let followed = trigger.workflow.as_str();
+        if !known.contains_key(followed) {
+            let message = format!(
+                "{field}: Supervisor {:?} has no Workflow {followed:?}: create it with the same supervisorRef, or name another one",
+                supervisor.as_str()
+            );
+            findings.push(Finding::new(Reason::UnknownWorkflow, message));
+        }
+        let mut chain = vec![object.name_any()];
+        if is_circle(&object.name_any(), followed, &known, &mut BTreeSet::new(), &mut chain) {
+            chain.reverse();
+            let message = format!(
+                "{field}: triggers begin Workflows in a cycle, so this one begins nothing: {}: remove one of them",
+                chain.join(" -> ")
+            );
+            findings.push(Finding::new(Reason::WorkflowCycle, message));
+            continue;
+        }
+        let known = since.iter().find(|known| known.name == trigger.name.as_str());
+        let since = known.map_or(now, |known| known.since.0);
+        snapshots.push(TriggerSnapshot { trigger, since, prefix: prefix.clone() });
+    }
+    (snapshots, findings)
+}
+
+/// What the status remembers: since when each trigger holds, which begins anew when it follows another Workflow. Those that the Workflow was
+/// created with hold since then.
+pub fn status(object: &Workflow, now: Timestamp) -> Vec<TriggerStatus> {
+    let before = object.status.as_ref().map(|status| status.triggers.as_slice()).unwrap_or_default();
+    let this_second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let created = object.metadata.creation_timestamp.as_ref().filter(|_| object.status.is_none());
+    let written = created.map_or(this_second, |created| created.0);
+    let known = |trigger: &tetrarch_crds::workflow::Trigger| {
+        let same =
+            before.iter().find(|known| known.name == trigger.name && known.workflow == trigger.completion.workflow);
+        same.cloned().unwrap_or_else(|| TriggerStatus {
+            name: trigger.name.clone(),
+            workflow: trigger.completion.workflow.clone(),
+            since: time(written),
+        })
+    };
+    object.spec.triggers.iter().map(known).collect()
+}
+
+/// Whether the Workflows that `from` follows lead back to the first of the chain, which is then the way there.
+fn is_circle(
+    first: &str,
+    from: &str,
+    known: &BTreeMap<String, &Workflow>,
+    seen: &mut BTreeSet<String>,
+    chain: &mut Vec<String>,
+) -> bool {
+    chain.push(from.to_owned());
+    if from == first {
+        return true;
+    }
+    if seen.insert(from.to_owned())
+        && let Some(workflow) = known.get(from)
+    {
+        for trigger in &workflow.spec.triggers {
+            if is_circle(first, &trigger.completion.workflow, known, seen, chain) {
+                return true;
+            }
+        }
+    }
+    chain.pop();
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn workflow(name: &str, follows: &str, since: Option<&str>) -> Arc<Workflow> {
+        let status = since.map(|since| json!({"triggers": [{"name": "t", "workflow": follows, "since": since}]}));
+        Arc::new(
+            serde_json::from_value(json!({
+                "apiVersion": "tetrarch.dev/v1alpha1", "kind": "Workflow",
+                "metadata": {"name": name, "namespace": "space", "uid": "0a1b2c3d"},
+                "spec": {
+                    "supervisorRef": {"name": "sup"}, "steps": [{"name": "a", "wait": {"for": "1s"}}],
+                    "triggers": [{"name": "t", "completion": {"workflow": follows}}],
+                },
+                "status": status,
+            }))
+            .unwrap(),
+        )
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-21T10:00:00.5Z".parse().unwrap()
+    }
+
+    fn told(object: &Workflow, others: &[Arc<Workflow>]) -> (usize, Vec<(Reason, String)>) {
+        let (handed, found) = read(object, &"sup".parse().unwrap(), others, now());
+        (handed.len(), found.into_iter().map(|finding| (finding.reason, finding.message)).collect())
+    }
+
+    #[test]
+    fn a_trigger_in_a_cycle_begins_nothing_and_says_so() {
+        let others = [workflow("a", "b", None), workflow("b", "c", None), workflow("c", "a", None)];
+        let (handed, found) = told(&others[0], &others);
+        assert_eq!((handed, found[0].0), (0, Reason::WorkflowCycle));
+        assert!(found[0].1.contains("begins nothing: a -> c -> b -> a: remove one"), "{found:?}");
+        // One that only follows what goes around is none of it.
+        let beside = workflow("x", "a", None);
+        assert_eq!(told(&beside, &others), (1, Vec::new()));
+    }
+
+    #[test]
+    fn a_trigger_waits_for_a_workflow_that_is_not_there_yet() {
+        let (handed, found) = told(&workflow("a", "b", None), &[]);
+        assert_eq!((handed, found[0].0), (1, Reason::UnknownWorkflow));
+    }
+
+    #[test]
+    fn what_ended_before_a_trigger_was_written_or_changed_begins_nothing() {
+        let since = |object: &Workflow| status(object, now())[0].since.0.to_string();
+        assert_eq!(since(&workflow("a", "b", None)), "2026-11-21T10:00:00Z");
+        let mut created = workflow("a", "b", None).as_ref().clone();
+        created.metadata.creation_timestamp = Some(time("2026-11-21T09:59:58Z".parse().unwrap()));
+        assert_eq!(since(&created), "2026-11-21T09:59:58Z");
+        let kept = workflow("a", "b", Some("2026-11-20T10:00:00Z"));
+        assert_eq!(since(&kept), "2026-11-20T10:00:00Z");
+        let mut changed = kept.as_ref().clone();
+        changed.spec.triggers[0].completion.workflow = "c".to_owned();
+        assert_eq!(since(&changed), "2026-11-21T10:00:00Z");
+    }
+}
