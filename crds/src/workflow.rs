@@ -2,6 +2,7 @@
 
 mod approval;
 mod gate;
+mod map;
 mod repeated;
 mod scatter;
 mod schedule;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     approval::{Approval, TimeoutDecision},
     gate::{Gate, GateFailure, HandoffSchema, Judge, SchemaRef},
+    map::{BuiltinReducer, MapStep, Reduce},
     repeated::{ExhaustedPolicy, LoopStep},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
     schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},
@@ -294,62 +296,6 @@ impl Default for Backoff {
     }
 }
 
-/// One task for each item of a list, and a reduction of the results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MapStep {
-    /// The list: a `${…}` expression that yields one, or a literal list.
-    pub items: AnyJson,
-    /// The task for one item; its input reads `item` and `index`.
-    pub task: Task,
-    /// Items that are worked on at once. Default 100.
-    #[serde(default = "default_max_parallel")]
-    #[schemars(range(min = 1, max = 10000))]
-    pub max_parallel: i32,
-    /// Share of items that must succeed for the step to succeed (partial success); failed items are left out of the
-    /// reduction and are counted in the step's status. Default 100.
-    #[serde(default = "default_min_success")]
-    #[schemars(range(min = 0, max = 100))]
-    pub min_success_percent: i32,
-    /// What becomes of the results. Default: builtin Collect.
-    #[serde(default)]
-    pub reduce: Reduce,
-}
-
-/// What becomes of the results of a map.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "has(self.builtin) != has(self.task)", "message": "write either builtin (Collect, Sum, Merge, Vote) or task (an agent that reduces)"}
-]))]
-#[serde(rename_all = "camelCase")]
-pub struct Reduce {
-    /// A reducer that the Supervisor applies itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub builtin: Option<BuiltinReducer>,
-    /// A task that reduces; its input reads the list of results as `results`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<Task>,
-}
-
-impl Default for Reduce {
-    fn default() -> Self {
-        Self { builtin: Some(BuiltinReducer::Collect), task: None }
-    }
-}
-
-/// A reducer that the Supervisor applies itself, without an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum BuiltinReducer {
-    /// The list of outputs in the order of the items.
-    Collect,
-    /// The sum of numbers, or of each field that is a number in every object.
-    Sum,
-    /// One object with the fields of all; later items win, lists are joined.
-    Merge,
-    /// The most frequent output with its count and share; ties go to the one that came first.
-    Vote,
-}
-
 /// Branches that run side by side and join.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -397,12 +343,4 @@ fn default_weight() -> i32 {
 
 fn default_keep_runs() -> i32 {
     10
-}
-
-fn default_max_parallel() -> i32 {
-    100
-}
-
-fn default_min_success() -> i32 {
-    100
 }

@@ -83,6 +83,16 @@ fn cases(department: &Department) -> Vec<Case> {
             &["spec.steps[0].loop.maxIterations", "less than or equal to 1000"],
         ),
         case(
+            "a tree without a task",
+            map(json!({"reduce": {"builtin": "Sum", "fanIn": 10}})),
+            &["spec.steps[0].map.reduce", "write task, or leave fanIn out"],
+        ),
+        case(
+            "a tree of one branch",
+            map(json!({"reduce": {"task": task, "fanIn": 1}})),
+            &["spec.steps[0].map.reduce.fanIn", "greater than or equal to 2"],
+        ),
+        case(
             "a wait with two ends",
             step(json!({"name": "a", "wait": {"duration": "1s", "until": "2026-11-21T17:00:00Z"}})),
             &["spec.steps[0].wait", "either duration or until"],
@@ -252,7 +262,7 @@ fn cases(department: &Department) -> Vec<Case> {
         case(
             "a reducer that is builtin and a task",
             map(json!({"reduce": {"builtin": "Sum", "task": task}})),
-            &["spec.steps[0].map.reduce", "either builtin", "or task"],
+            &["spec.steps[0].map.reduce", "write one of builtin", "or expression"],
         ),
         case(
             "an unknown reducer",

@@ -144,6 +144,11 @@ impl TaskPath {
         Self(format!("{step}:reduce"))
     }
 
+    /// The task that reduces a group of outputs of a map step, on a level of its tree, both counted from 0.
+    pub fn of_group(step: &Name, level: usize, group: usize) -> Self {
+        Self(format!("{step}:reduce:{level}:{group}"))
+    }
+
     /// The task that undoes a step of one task.
     pub fn of_compensation(step: &Name) -> Self {
         Self(format!("{step}:compensate"))
@@ -270,6 +275,7 @@ mod tests {
             TaskPath::of_step(&long),
             TaskPath::of_item(&long, usize::MAX),
             TaskPath::of_reduce(&long),
+            TaskPath::of_group(&long, usize::MAX, usize::MAX),
             TaskPath::of_compensation(&long),
             TaskPath::of_judgement(&long, u32::MAX),
             TaskPath::of_stage(&long, &long),

@@ -10,6 +10,7 @@ pub mod definition;
 pub mod gather;
 pub mod graph;
 pub mod journal;
+pub mod range;
 pub mod reduce;
 pub mod run;
 pub mod stamp;

@@ -136,3 +136,9 @@ fn a_person_reads_a_poor_answer_and_a_foreign_tone_is_replaced() {
     assert_eq!(sent, json!("We have your message and answer within a day."));
     assert_eq!(replaced.as_deref(), Some("fell back: gate: the reply does not sound like us"));
 }
+
+#[test]
+fn results_are_reduced_by_sums_expressions_and_trees() {
+    let output = ended("workflow-map-reduce.yaml", &json!({})).output().unwrap();
+    assert_eq!(output, json!({"total": {"amount": 12}, "large": 2, "last": 9}));
+}

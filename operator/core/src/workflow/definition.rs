@@ -238,7 +238,7 @@ impl Retry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MapStep {
-    /// Template that yields the list of items.
+    /// Template that yields the list of items, or a range of numbers: `{from, to, step}`.
     pub items: Value,
     /// The task for one item.
     pub task: Task,
@@ -252,7 +252,7 @@ pub struct MapStep {
 
 /// What becomes of the outputs of a map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Reduce {
     /// The list of outputs in the order of the items.
     Collect,
@@ -264,6 +264,15 @@ pub enum Reduce {
     Vote,
     /// A task that gets the list of outputs as `results`.
     Task(Task),
+    /// What a CEL expression makes of the list of outputs, which it reads as `results`.
+    Expression(String),
+    /// Tasks that get so many outputs at most as `results`; what they make of them is reduced in the same way until one is left.
+    Tree {
+        /// The task of each group.
+        task: Task,
+        /// Most outputs of a group, 2 or more.
+        fan_in: u32,
+    },
 }
 
 /// The same task to several agents, and a choice among their answers.

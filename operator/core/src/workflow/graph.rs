@@ -4,6 +4,7 @@ mod check;
 mod child;
 mod cycle;
 mod gate;
+mod map;
 mod question;
 mod repeated;
 
@@ -22,6 +23,8 @@ pub const MAX_PARTS: usize = 64;
 pub const TARGETS: std::ops::RangeInclusive<u32> = 2..=100;
 /// Fewest and most iterations of a loop.
 pub const ITERATIONS: std::ops::RangeInclusive<u32> = 1..=1000;
+/// Fewest and most outputs that one task of a tree reduces.
+pub const FAN_IN: std::ops::RangeInclusive<u32> = 2..=1000;
 /// Largest definition, as JSON text in bytes: it is part of each run's first journal entry.
 pub const MAX_SIZE: usize = 512 * 1024;
 

@@ -30,6 +30,7 @@ mod scatter;
 mod state;
 mod step;
 mod summary;
+mod tree;
 
 #[cfg(test)]
 mod simulation;

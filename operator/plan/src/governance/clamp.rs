@@ -116,7 +116,7 @@ fn tasks(kind: &StepKind) -> Vec<&Task> {
     match kind {
         StepKind::Task(task) => vec![task],
         StepKind::Map(map) => match &map.reduce {
-            Reduce::Task(reduce) => vec![&map.task, reduce],
+            Reduce::Task(reduce) | Reduce::Tree { task: reduce, .. } => vec![&map.task, reduce],
             _ => vec![&map.task],
         },
         StepKind::Parallel(branches) => {

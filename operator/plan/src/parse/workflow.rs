@@ -2,6 +2,7 @@
 
 mod approval;
 mod gate;
+mod map;
 mod repeated;
 mod schedule;
 mod steps;

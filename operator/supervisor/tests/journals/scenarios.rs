@@ -77,6 +77,9 @@ fn patterns() -> Vec<Scenario> {
     let pipeline = json!({"pipeline": [{"name": "one", "task": task(json!(1))}, {"name": "two", "task": task(json!("${previous}"))}]});
     let mut reduced = map("each", 6, 3);
     reduced["kind"]["map"]["reduce"] = json!({"task": task(json!("${results}"))});
+    let mut tree = map("each", 5, 5);
+    tree["kind"]["map"]["items"] = json!({"from": 1, "to": 5});
+    tree["kind"]["map"]["reduce"] = json!({"tree": {"task": task(json!("${results}")), "fanIn": 2}});
     let mut tolerant = map("each", 4, 4);
     tolerant["kind"]["map"]["task"] = task(json!({"refuseOdd": "${item}"}));
     tolerant["kind"]["map"]["minSuccessPercent"] = json!(50);
@@ -104,6 +107,7 @@ fn patterns() -> Vec<Scenario> {
             ]),
         ),
         succeeds("map", json!([reduced])),
+        succeeds("map-tree", json!([tree])),
         succeeds("map-tolerant", json!([tolerant])),
         succeeds("parallel", json!([{"name": "sides", "kind": parallel}])),
         succeeds("pipeline", json!([{"name": "chain", "kind": pipeline}])),

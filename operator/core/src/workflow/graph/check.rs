@@ -9,8 +9,7 @@ use crate::{
     expression::{Expression, References, Template, Variable, Vocabulary},
     id::Name,
     workflow::definition::{
-        Branch, Definition, FailurePolicy, Gather, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task,
-        Wait,
+        Branch, Definition, FailurePolicy, Gather, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait,
     },
 };
 
@@ -193,30 +192,6 @@ impl<'d> Checker<'d> {
         self.check_task(&field, task);
     }
 
-    fn check_map<'t>(&mut self, field: &str, map: &'t MapStep, upstream: &BTreeSet<usize>) -> Vec<Placed<'t>> {
-        let items = format!("{field}.items");
-        match &map.items {
-            Value::String(text) if !(text.starts_with("${") && text.ends_with('}')) => {
-                self.add(&items, "this is a text", "write ${…} around an expression that yields a list");
-            }
-            Value::Array(_) | Value::String(_) => self.check_template(&items, &map.items, &[], upstream),
-            _ => self.add(&items, "this is no list", "write a list, or ${…} with an expression that yields one"),
-        }
-        if map.max_parallel == 0 {
-            self.add(format!("{field}.maxParallel"), "no item could ever start", "write 1 or more");
-        }
-        if map.min_success_percent > 100 {
-            let message = format!("{} percent cannot be reached", map.min_success_percent);
-            self.add(format!("{field}.minSuccessPercent"), message, "write 0 to 100");
-        }
-        let reads = &[Variable::Item, Variable::Index];
-        let mut placed = vec![Placed { field: format!("{field}.task"), task: &map.task, reads }];
-        if let Reduce::Task(task) = &map.reduce {
-            placed.push(Placed { field: format!("{field}.reduce.task"), task, reads: &[Variable::Results] });
-        }
-        placed
-    }
-
     fn check_moment(&mut self, field: &str, moment: &Value, upstream: &BTreeSet<usize>) {
         let is_moment = |text: &str| text.contains("${") || text.parse::<jiff::Timestamp>().is_ok();
         if moment.as_str().is_some_and(is_moment) {
@@ -331,7 +306,7 @@ impl<'d> Checker<'d> {
                     Variable::Output => "the gathering of a scatter, the condition of a loop and the gate of a step",
                     Variable::Verdict => "the task of a step whose gate retries, and a fallback",
                     Variable::Previous => "the stages of a pipeline or a branch, and a loop",
-                    _ => "the reducing task of a map",
+                    _ => "the reduction of a map",
                 };
                 let known: Vec<&str> = EVERYWHERE.iter().chain(reads).map(|known| known.as_str()).collect();
                 let message = format!("{:?} has a value only in {place}", variable.as_str());

@@ -110,8 +110,8 @@ fn a_good_definition_has_no_violation() {
     "spec.steps[0].map.reduce.task.input: \"item\" has a value only in the task of a map: write one of params, steps, run, results"
 )]
 #[case::items_is_no_list(
-    vec![map_step("a", &[], map(json!({}), Reduce::Collect))],
-    "spec.steps[0].map.items: this is no list: write a list, or ${…} with an expression that yields one"
+    vec![map_step("a", &[], map(json!(3), Reduce::Collect))],
+    "spec.steps[0].map.items: this is no list: write a list, ${…} with an expression that yields one, or {from, to, step}"
 )]
 #[case::items_is_a_text(
     vec![map_step("a", &[], map(json!("params.list"), Reduce::Collect))],
@@ -445,4 +445,17 @@ fn a_gate_does_not_undo_what_the_run_keeps() {
     assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
     definition.on_failure = FailurePolicy::Stop;
     assert_eq!(validate(&definition), []);
+}
+
+#[rstest]
+#[case::no_tree(map(json!([1]), Reduce::Tree { task: once(json!(1)), fan_in: 1 }), "spec.steps[0].map.reduce.fanIn: 1 outputs make no tree: write 2 to 1000")]
+#[case::no_expression(map(json!([1]), Reduce::Expression("1 +".to_owned())), "spec.steps[0].map.reduce.expression: invalid CEL")]
+#[case::reads_an_item(map(json!([1]), Reduce::Expression("item".to_owned())), "spec.steps[0].map.reduce.expression: \"item\" has a value only in the task of a map")]
+#[case::no_end(map(json!({"from": 1}), Reduce::Collect), "spec.steps[0].map.items: a range needs \"to\"")]
+#[case::never_ends(map(json!({"from": 1, "to": "${params.n}", "step": 0}), Reduce::Collect), "spec.steps[0].map.items: a range with the step 0 never ends")]
+fn a_map_that_cannot_work_is_refused(#[case] written: crate::workflow::definition::MapStep, #[case] expected: &str) {
+    let mut written = definition(vec![map_step("a", &[], written)]);
+    written.parameters.insert("n".to_owned(), None);
+    let told: Vec<String> = validate(&written).iter().map(ToString::to_string).collect();
+    assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
 }

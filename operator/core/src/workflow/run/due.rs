@@ -56,6 +56,7 @@ impl Due {
 const fn lane(key: TaskKey) -> TaskKey {
     match key.part {
         Part::Item(_) => TaskKey { step: key.step, part: Part::Item(0) },
+        Part::Group { .. } => TaskKey { step: key.step, part: Part::Group { level: 0, group: 0 } },
         _ => key,
     }
 }

@@ -26,6 +26,8 @@ mod switched {
         Repetition,
         Judgement,
         Fallback,
+        /// A tree goes up when only some groups of a level are reduced.
+        Tree,
         /// A gate that says so does not make the run undo anything.
         GateThatUndoes,
     }
@@ -89,6 +91,10 @@ mod switched {
         FLAW.get() == Some(Flaw::GateThatUndoes)
     }
 
+    pub(in super::super) fn reduces_early() -> bool {
+        FLAW.get() == Some(Flaw::Tree)
+    }
+
     pub(in super::super) fn repeats_forever() -> bool {
         FLAW.get() == Some(Flaw::Repetition)
     }
@@ -141,5 +147,10 @@ pub(super) const fn falls_back_for_ever() -> bool {
 
 #[cfg(not(test))]
 pub(super) const fn forgets_gates_that_undo() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn reduces_early() -> bool {
     false
 }

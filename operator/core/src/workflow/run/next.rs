@@ -125,7 +125,11 @@ fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
         Body::Task(task) => vec![(Part::Only, task)],
         Body::Map(map) => {
             let items = map.tasks.iter().take(map.opened).enumerate().map(|(index, task)| (Part::Item(index), task));
-            items.chain(map.reduce.iter().map(|(task, _)| (Part::Reduce, task))).collect()
+            let groups = map.tree.iter().flat_map(|tree| {
+                let opened = tree.groups.iter().take(tree.opened).enumerate();
+                opened.map(|(group, (task, _))| (Part::Group { level: tree.level, group }, task))
+            });
+            items.chain(map.reduce.iter().map(|(task, _)| (Part::Reduce, task))).chain(groups).collect()
         }
         Body::Scatter(scatter) => {
             scatter.tasks.iter().enumerate().map(|(target, task)| (Part::Item(target), task)).collect()
@@ -375,6 +379,11 @@ pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, S
         }
         (Body::Map(map), Part::Reduce) => {
             if let Some((_, results)) = &map.reduce {
+                scope = scope.with(Variable::Results, Cow::Borrowed(results));
+            }
+        }
+        (Body::Map(map), Part::Group { group, .. }) => {
+            if let Some((_, results)) = map.tree.as_ref().and_then(|tree| tree.groups.get(group)) {
                 scope = scope.with(Variable::Results, Cow::Borrowed(results));
             }
         }

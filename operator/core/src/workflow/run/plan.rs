@@ -68,7 +68,9 @@ pub(super) struct GatePlan {
 pub(super) struct MapPlan {
     pub(super) items: Template,
     task: Template,
+    /// Input of the reducing tasks.
     reduce: Option<Template>,
+    pub(super) expression: Option<Expression>,
 }
 
 /// The template and the expressions of a scatter.
@@ -141,7 +143,11 @@ impl Plan {
                     items: template(&map.items)?,
                     task: template(&map.task.input)?,
                     reduce: match &map.reduce {
-                        Reduce::Task(task) => Some(template(&task.input)?),
+                        Reduce::Task(task) | Reduce::Tree { task, .. } => Some(template(&task.input)?),
+                        _ => None,
+                    },
+                    expression: match &map.reduce {
+                        Reduce::Expression(source) => Some(expression(source)?),
                         _ => None,
                     },
                 })),
@@ -252,8 +258,8 @@ impl Plan {
             (StepKind::Map(map), Part::Item(_)) => Some(&map.task),
             (StepKind::Scatter(scatter), Part::Item(_)) => Some(&scatter.task),
             (StepKind::Loop(repeated), Part::Item(_)) => Some(&repeated.task),
-            (StepKind::Map(map), Part::Reduce) => match &map.reduce {
-                Reduce::Task(task) => Some(task),
+            (StepKind::Map(map), Part::Reduce | Part::Group { .. }) => match &map.reduce {
+                Reduce::Task(task) | Reduce::Tree { task, .. } => Some(task),
                 _ => None,
             },
             (_, Part::Stage { chain, stage }) => self.stages(key.step, chain)?.get(stage).map(|stage| &stage.task),
@@ -281,7 +287,7 @@ impl Plan {
             (BodyPlan::Map(map), Part::Item(_)) => Some(&map.task),
             (BodyPlan::Scatter(scatter), Part::Item(_)) => Some(&scatter.task),
             (BodyPlan::Loop(repeated), Part::Item(_)) => Some(&repeated.task),
-            (BodyPlan::Map(map), Part::Reduce) => map.reduce.as_ref(),
+            (BodyPlan::Map(map), Part::Reduce | Part::Group { .. }) => map.reduce.as_ref(),
             (BodyPlan::Chains(chains), Part::Stage { chain, stage }) => chains.get(chain)?.get(stage),
             _ => None,
         }
@@ -290,7 +296,7 @@ impl Plan {
     /// The path of a task; the inverse of [`Plan::key`].
     ///
     /// No two tasks of a run share one: the first part is the step's name, which is unique and holds no colon, and within
-    /// a step the parts that follow are either all indices and `reduce`, or unique names, or `compensate` alone. Those of a
+    /// a step the parts that follow are either all indices and those that begin with `reduce`, or unique names, or `compensate` alone. Those of a
     /// judge begin with `judge`, which is no branch of a step that has one.
     pub(super) fn path(&self, key: TaskKey) -> TaskPath {
         let step = self.name(key.step);
@@ -298,6 +304,7 @@ impl Plan {
             Part::Only => TaskPath::of_step(step),
             Part::Item(index) => TaskPath::of_item(step, index),
             Part::Reduce => TaskPath::of_reduce(step),
+            Part::Group { level, group } => TaskPath::of_group(step, level, group),
             Part::Judge(round) => TaskPath::of_judgement(step, round),
             Part::Compensate => TaskPath::of_compensation(step),
             Part::Stage { chain, stage } => match &self.definition.steps[key.step].kind {
@@ -323,9 +330,10 @@ impl Plan {
                 Part::Judge(round.parse().ok().filter(|parsed: &u32| parsed.to_string() == *round)?)
             }
             (StepKind::Map(_), ["reduce"]) => Part::Reduce,
-            (StepKind::Map(_) | StepKind::Scatter(_) | StepKind::Loop(_), [index]) => {
-                Part::Item(index.parse().ok().filter(|parsed: &usize| parsed.to_string() == *index)?)
+            (StepKind::Map(_), ["reduce", level, group]) => {
+                Part::Group { level: number(level)?, group: number(group)? }
             }
+            (StepKind::Map(_) | StepKind::Scatter(_) | StepKind::Loop(_), [index]) => Part::Item(number(index)?),
             (StepKind::Pipeline(stages), [stage]) => Part::Stage { chain: 0, stage: position(stages, stage)? },
             (StepKind::Parallel(branches), [branch, stage]) => {
                 let chain = branches.iter().position(|candidate| candidate.name.as_str() == *branch)?;
@@ -371,6 +379,11 @@ impl ScatterPlan {
         };
         Some(Self { task: template(&scatter.task.input)?, compare, score })
     }
+}
+
+/// A number as paths hold it.
+fn number(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|parsed: &usize| parsed.to_string() == text)
 }
 
 fn expression(source: &str) -> Option<Expression> {

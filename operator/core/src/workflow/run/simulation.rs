@@ -9,7 +9,7 @@
 //! | I2 one terminal state | one end of the run, every step of a good run did its work, every crash is survived | `Fence`, `LateWork` |
 //! | I3 one accepted effect | attempts, effects as agents count them, the output | `Duplicates`, `Deduplication`, `Fallback` |
 //! | I8 compensation | once, in reverse, one at a time, never what was not begun, and when a gate says so | `OrderOfCompensation`, `GateThatUndoes` |
-//! | I9 order | nothing starts before what it depends on, and has passed its judge | `Dependencies`, `Judgement` |
+//! | I9 order | nothing starts before what it depends on, and has passed its judge | `Dependencies`, `Judgement`, `Tree` |
 //! | I11 the same seed, the same trace | two simulations of a seed | `Chance` |
 //!
 //! `make simulate SEEDS=50000` looks at many seeds.
@@ -17,6 +17,7 @@
 mod check;
 mod definitions;
 mod judged;
+mod maps;
 mod positions;
 mod reduced;
 mod repeated;
@@ -34,7 +35,7 @@ use super::{
     flaw::{self, Flaw},
 };
 use crate::workflow::{
-    definition::{Step, StepKind},
+    definition::{Reduce, Step, StepKind},
     graph,
 };
 
@@ -273,4 +274,14 @@ fn the_checks_find_an_engine_that_falls_back_again_and_again() {
 #[test]
 fn the_checks_find_an_engine_that_forgets_gates_that_undo() {
     assert_caught(&caught(Some(Flaw::GateThatUndoes), with(judged::undoes, 200)), 2, &["I8"]);
+}
+
+#[test]
+fn the_checks_find_an_engine_that_reduces_too_early() {
+    let is_tree = |step: &Step| {
+        let StepKind::Map(map) = &step.kind else { return false };
+        matches!(map.reduce, Reduce::Tree { .. }) && maps::count(map) > 4
+    };
+    assert_eq!(caught(None, with(is_tree, 100)), []);
+    assert_caught(&caught(Some(Flaw::Tree), with(is_tree, 60)), 5, &["I9", "I2"]);
 }

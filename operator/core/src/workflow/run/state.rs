@@ -28,6 +28,8 @@ pub(super) enum Part {
     Item(usize),
     /// The reducing one of a map.
     Reduce,
+    /// The one that reduces a group of outputs, on a level of a tree.
+    Group { level: usize, group: usize },
     /// A stage of a branch or of a pipeline.
     Stage { chain: usize, stage: usize },
     /// The one that judges the output of the step, by its number from 1.
@@ -181,6 +183,23 @@ pub(super) struct MapState {
     pub(super) closed: usize,
     /// The reducing task and its `results`, once all items are done.
     pub(super) reduce: Option<(TaskState, Value)>,
+    /// The level of a tree that is being reduced.
+    pub(super) tree: Option<TreeState>,
+}
+
+/// A level of a tree of reductions.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TreeState {
+    /// Its number, from 0.
+    pub(super) level: usize,
+    /// The tasks of its groups, each with its `results` as long as it needs them.
+    pub(super) groups: Vec<(TaskState, Value)>,
+    /// Groups that were opened so far; they open in order, `maxParallel` at once.
+    pub(super) opened: usize,
+    /// Groups of them whose task is not done.
+    pub(super) running: usize,
+    /// Groups that were reduced.
+    pub(super) closed: usize,
 }
 
 /// The tasks of a running scatter.
@@ -317,6 +336,10 @@ impl State {
             (Body::Scatter(scatter), Part::Item(index)) => scatter.tasks.get(index),
             (Body::Loop(repeated), Part::Item(index)) => (repeated.index == index).then_some(&repeated.task),
             (Body::Map(map), Part::Reduce) => map.reduce.as_ref().map(|(task, _)| task),
+            (Body::Map(map), Part::Group { level, group }) => {
+                let tree = map.tree.as_ref().filter(|tree| tree.level == level)?;
+                tree.groups.get(group).map(|(task, _)| task)
+            }
             (Body::Chains(chains), Part::Stage { chain, stage }) => {
                 chains.get(chain).filter(|chain| chain.stage == stage && !chain.is_done).map(|chain| &chain.task)
             }
@@ -339,6 +362,10 @@ impl State {
             (Body::Scatter(scatter), Part::Item(index)) => scatter.tasks.get_mut(index),
             (Body::Loop(repeated), Part::Item(index)) => (repeated.index == index).then_some(&mut repeated.task),
             (Body::Map(map), Part::Reduce) => map.reduce.as_mut().map(|(task, _)| task),
+            (Body::Map(map), Part::Group { level, group }) => {
+                let tree = map.tree.as_mut().filter(|tree| tree.level == level)?;
+                tree.groups.get_mut(group).map(|(task, _)| task)
+            }
             (Body::Chains(chains), Part::Stage { chain, stage }) => chains
                 .get_mut(chain)
                 .filter(|chain| chain.stage == stage && !chain.is_done)

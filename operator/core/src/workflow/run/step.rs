@@ -16,7 +16,7 @@ use crate::{
     id::Name,
     workflow::{
         definition::{MapStep, Reduce, StepKind},
-        reduce,
+        range, reduce,
     },
 };
 
@@ -98,9 +98,10 @@ impl Fold<'_> {
         Ok(match &self.plan.steps[step].body {
             BodyPlan::Task(_) => Body::Task(TaskState::DUE),
             BodyPlan::Map(map) => {
-                let items = self.items(&map.items)?;
+                let is_range = self.plan.map(step).is_some_and(|map| map.items.is_object());
+                let items = self.items(&map.items, is_range)?;
                 let tasks = vec![TaskState::CLOSED; items.len()];
-                Body::Map(MapState { items, tasks, opened: 0, closed: 0, reduce: None })
+                Body::Map(MapState { items, tasks, opened: 0, closed: 0, reduce: None, tree: None })
             }
             BodyPlan::Scatter(_) => {
                 let targets = self.plan.scatter(step).map_or(0, |(scatter, _)| scatter.to as usize);
@@ -138,13 +139,16 @@ impl Fold<'_> {
         true
     }
 
-    fn items(&self, items: &Template) -> Result<Vec<Value>, String> {
+    fn items(&self, items: &Template, is_range: bool) -> Result<Vec<Value>, String> {
         let scope = self.state.scope(self.plan, items.references());
         match items.evaluate(&scope) {
             Ok(Value::Array(items)) if items.len() > MAX_ITEMS => {
                 Err(format!("map.items: the list has {} items: split it, at most {MAX_ITEMS}", items.len()))
             }
             Ok(Value::Array(items)) => Ok(items),
+            Ok(Value::Object(range)) if is_range => {
+                range::numbers(&range).map_err(|error| format!("map.items: {error}"))
+            }
             Ok(_) => Err("map.items: the expression yields no list: write one that does".to_owned()),
             Err(error) => Err(format!("map.items: {error}")),
         }
@@ -180,6 +184,7 @@ impl Fold<'_> {
                 self.close_item(key.step);
             }
             Part::Stage { chain, stage } => self.end_stage(key.step, chain, stage, output),
+            Part::Group { group, .. } => self.group_reduced(key.step, group, output),
             Part::Judge(_) | Part::Compensate => {}
         }
     }
@@ -240,6 +245,8 @@ impl Fold<'_> {
             })
             .collect();
         let reduced = match &definition.reduce {
+            Reduce::Tree { fan_in, .. } => return self.grow_tree(step, 0, outputs, *fan_in as usize),
+            Reduce::Expression(_) => return self.reduce_by_expression(step, Value::Array(outputs)),
             Reduce::Collect => Ok(Value::Array(outputs)),
             Reduce::Sum => reduce::sum(&outputs),
             Reduce::Merge => reduce::merge(outputs),

@@ -9,6 +9,7 @@ mod gates;
 mod journal;
 mod judges;
 mod loops;
+mod maps;
 mod patterns;
 mod scatter;
 mod seeds;

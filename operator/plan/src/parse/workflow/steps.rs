@@ -5,13 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tetrarch_core::workflow::{
     child::SubWorkflow,
-    definition::{
-        AgentSelector, Branch, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait,
-    },
+    definition::{AgentSelector, Branch, Gather, Late, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait},
 };
 use tetrarch_crds::workflow as written;
 
-use super::{approval::approval, gate, optional_duration, repeated};
+use super::{approval::approval, gate, map, optional_duration, repeated};
 use crate::{
     duration,
     parse::{at_least, name},
@@ -130,7 +128,7 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         return task(written, &format!("{path}.task"), violations).map(StepKind::Task);
     }
     if let Some(written) = &step.map {
-        return map(written, &format!("{path}.map"), violations).map(Box::new).map(StepKind::Map);
+        return map::read(written, &format!("{path}.map"), violations).map(Box::new).map(StepKind::Map);
     }
     if let Some(written) = &step.parallel {
         let path = format!("{path}.parallel.branches");
@@ -193,40 +191,6 @@ fn stage(stage: &written::Stage, path: &str, violations: &mut Violations) -> Opt
     let name = name(&format!("{path}.name"), &stage.name, violations);
     let task = task(&stage.task, &format!("{path}.task"), violations);
     Some(Stage { name: name?, task: task? })
-}
-
-fn map(map: &written::MapStep, path: &str, violations: &mut Violations) -> Option<MapStep> {
-    let task = task(&map.task, &format!("{path}.task"), violations);
-    let max_parallel = at_least(&format!("{path}.maxParallel"), map.max_parallel, 1, violations);
-    let percent_path = format!("{path}.minSuccessPercent");
-    let min_success_percent = at_least(&percent_path, map.min_success_percent, 0, violations);
-    if map.min_success_percent > 100 {
-        violations.add(percent_path, format!("is {}: write 0 to 100", map.min_success_percent));
-    }
-    let reduce = reduce(&map.reduce, &format!("{path}.reduce"), violations);
-    Some(MapStep {
-        items: map.items.0.clone(),
-        task: task?,
-        max_parallel: max_parallel?,
-        min_success_percent: min_success_percent?,
-        reduce: reduce?,
-    })
-}
-
-fn reduce(reduce: &written::Reduce, path: &str, violations: &mut Violations) -> Option<Reduce> {
-    match (reduce.builtin, &reduce.task) {
-        (Some(builtin), None) => Some(match builtin {
-            written::BuiltinReducer::Collect => Reduce::Collect,
-            written::BuiltinReducer::Sum => Reduce::Sum,
-            written::BuiltinReducer::Merge => Reduce::Merge,
-            written::BuiltinReducer::Vote => Reduce::Vote,
-        }),
-        (None, Some(written)) => task(written, &format!("{path}.task"), violations).map(Reduce::Task),
-        _ => {
-            violations.add(path, "needs one reducer: write either builtin (Collect, Sum, Merge, Vote) or task");
-            None
-        }
-    }
 }
 
 fn scatter(scatter: &written::ScatterStep, path: &str, violations: &mut Violations) -> Option<ScatterStep> {

@@ -197,3 +197,20 @@ fn judges_and_fallbacks_are_read_with_their_defaults_and_are_known_to_policies()
     let of_gate = ["judge.task", "fallback"].map(|field| format!("spec.steps[0].gate.{field}.agent.capability"));
     assert_eq!(fields[1..], of_gate);
 }
+
+#[rstest]
+#[case::tree(json!({"task": {"agent": {"capability": "c"}}, "fanIn": 10}), Ok("Tree"))]
+#[case::expression(json!({"expression": "results.size()"}), Ok("Expression"))]
+#[case::fan_in_of_nothing(json!({"builtin": "Sum", "fanIn": 10}), Err("spec.steps[0].map.reduce: needs one reducer"))]
+#[case::two(json!({"builtin": "Sum", "expression": "1"}), Err("spec.steps[0].map.reduce: needs one reducer"))]
+fn reducers_are_read(#[case] reduce: Value, #[case] expected: Result<&str, &str>) {
+    let step = json!({"name": "s", "map": {"items": [1], "task": {"agent": {"capability": "c"}}, "reduce": reduce}});
+    match (definition(&workflow(&step)), expected) {
+        (Ok(read), Ok(expected)) => {
+            let StepKind::Map(read) = &read.steps[0].kind else { panic!("{read:?}") };
+            assert!(format!("{:?}", read.reduce).starts_with(expected), "{:?}", read.reduce);
+        }
+        (Err(told), Err(expected)) => assert!(told[0].to_string().starts_with(expected), "{told:?}"),
+        (read, expected) => panic!("{read:?} instead of {expected:?}"),
+    }
+}

@@ -5,6 +5,7 @@ mod controlled;
 mod decided;
 mod gathered;
 mod judged;
+mod maps;
 mod repeated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use self::gathered::gathered;
-use super::{super::Run, judged::is_judgement};
+use super::{
+    super::Run,
+    judged::is_judgement,
+    maps::{count, has_tasks, levels},
+};
 use crate::{
     id::TaskPath,
     workflow::{
@@ -111,6 +116,7 @@ pub(super) fn check(definition: &Definition, journal: &[(Entry, Timestamp)]) -> 
         named("I9", check_order(definition, &facts, step))?;
         named("I9", repeated::check(&facts, journal, step))?;
         named("I9", judged::check(&facts, step))?;
+        named("I9", maps::check(&facts, step))?;
         if phase == FinalPhase::Succeeded {
             named("I2", check_success(&facts, step, end))?;
         }
@@ -185,7 +191,7 @@ fn retry_of(step: &Step, path: &TaskPath) -> Option<Retry> {
         (StepKind::Task(_), ["compensate"]) => step.compensate.as_ref().map(|task| task.retry),
         (StepKind::Task(task), _) => Some(task.retry),
         (StepKind::Workflow(called), _) => Some(called.retry),
-        (StepKind::Map(_), ["reduce"]) => None,
+        (StepKind::Map(_), ["reduce", ..]) => None,
         (StepKind::Map(map), _) => Some(map.task.retry),
         (StepKind::Scatter(scatter), _) => Some(scatter.task.retry),
         (StepKind::Loop(repeated), _) => Some(repeated.task.retry),
@@ -217,7 +223,7 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
         if matches!(&before.kind, StepKind::Scatter(scatter) if gathered(facts, before, scatter, start).is_some()) {
             continue;
         }
-        let is_empty = matches!(&before.kind, StepKind::Map(map) if map.items == json!([]) && !matches!(map.reduce, Reduce::Task(_)));
+        let is_empty = matches!(&before.kind, StepKind::Map(map) if count(map) == 0 && !has_tasks(&map.reduce));
         let is_waited = facts.waited.get(name.as_str()).is_some_and(|at| *at < start)
             || matches!(before.kind, StepKind::Approval(_));
         let mut tasks = facts.of_step(before).peekable();
@@ -284,7 +290,7 @@ fn work_has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool 
         StepKind::Loop(of) => (good.len(), true) == super::repeated::expected(of),
         StepKind::Wait(_) => facts.waited.get(name.as_str()).is_some_and(|at| *at < position),
         StepKind::Map(map) => {
-            let items = map.items.as_array().map_or(0, Vec::len);
+            let items = count(map);
             let of_items = (0..items).filter(|index| good.contains(&format!("{name}:{index}"))).count();
             let all_ended = (0..items).all(|index| {
                 let path = format!("{name}:{index}");
@@ -292,7 +298,13 @@ fn work_has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool 
             });
             all_ended
                 && of_items * 100 >= items * map.min_success_percent as usize
-                && (!matches!(map.reduce, Reduce::Task(_)) || good.contains(&format!("{name}:reduce")))
+                && match &map.reduce {
+                    Reduce::Task(_) => good.contains(&format!("{name}:reduce")),
+                    Reduce::Tree { fan_in, .. } => {
+                        good.contains(&format!("{name}:reduce:{}:0", levels(of_items, *fan_in) - 1))
+                    }
+                    _ => true,
+                }
         }
     }
 }
@@ -338,8 +350,13 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
         }
         StepKind::Map(map) if matches!(map.reduce, Reduce::Task(_)) => json!(format!("{name}:reduce")),
         StepKind::Map(map) => {
-            let items = map.items.as_array().map_or(0, Vec::len);
-            (0..items).map(|index| format!("{name}:{index}")).filter(|path| good.contains(path)).collect()
+            let outputs: Vec<String> =
+                (0..count(map)).map(|index| format!("{name}:{index}")).filter(|path| good.contains(path)).collect();
+            match &map.reduce {
+                Reduce::Tree { fan_in, .. } => json!(format!("{name}:reduce:{}:0", levels(outputs.len(), *fan_in) - 1)),
+                Reduce::Expression(_) => outputs.iter().map(|output| format!("{output}!")).collect(),
+                _ => outputs.into_iter().collect(),
+            }
         }
     }
 }

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
-use super::{judged, repeated, world::Random};
+use super::{judged, maps, repeated, world::Random};
 use crate::workflow::{
     approval::{Approval, TimeoutDecision},
     child::SubWorkflow,
-    definition::{
-        Definition, FailurePolicy, Gate, GateFailure, Gather, Late, Reduce, ScatterStep, Step, StepKind, Task, Wait,
-    },
+    definition::{Definition, FailurePolicy, Gate, GateFailure, Gather, Late, ScatterStep, Step, StepKind, Task, Wait},
     samples::{approval, branch, definition, holds, map, map_step, name, once, stage, step},
 };
 
@@ -92,9 +90,8 @@ fn random_kind(random: &mut Random) -> StepKind {
         0..4 => StepKind::Task(random_task(random)),
         10..12 => random_scatter(random),
         4..8 => {
-            let items: Vec<usize> = (0..random.below(9)).collect();
-            let reduce = if random.is(30) { Reduce::Task(once(json!("${results}"))) } else { Reduce::Collect };
-            let mut of_items = map(json!(items), reduce);
+            let (items, reduce) = maps::random_items(random);
+            let mut of_items = map(items, reduce);
             of_items.task = random_task(random);
             of_items.max_parallel = 1 + u32::try_from(random.below(4)).unwrap();
             of_items.min_success_percent = [100, 50, 0][random.below(3)];

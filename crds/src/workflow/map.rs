@@ -1,0 +1,83 @@
+//! The map: one task for each item of a list, and a reduction of the results.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Task;
+use crate::shared::AnyJson;
+
+/// One task for each item of a list, and a reduction of the results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MapStep {
+    /// The list: a `${…}` expression that yields one, a literal list, or a range `{from, to, step}` of whole numbers from `from` to `to`, both included, by `step` (1 if it is left out).
+    pub items: AnyJson,
+    /// The task for one item; its input reads `item` and `index`.
+    pub task: Task,
+    /// Items that are worked on at once. Default 100.
+    #[serde(default = "default_max_parallel")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_parallel: i32,
+    /// Share of items that must succeed for the step to succeed (partial success); failed items are left out of the
+    /// reduction and are counted in the step's status. Default 100.
+    #[serde(default = "default_min_success")]
+    #[schemars(range(min = 0, max = 100))]
+    pub min_success_percent: i32,
+    /// What becomes of the results. Default: builtin Collect.
+    #[serde(default)]
+    pub reduce: Reduce,
+}
+
+/// What becomes of the results of a map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "[has(self.builtin), has(self.task), has(self.expression)].filter(k, k).size() == 1",
+     "message": "write one of builtin (Collect, Sum, Merge, Vote), task (an agent that reduces) or expression (CEL)"},
+    {"rule": "!has(self.fanIn) || has(self.task)",
+     "message": "fanIn is how many results a reducing task gets: write task, or leave fanIn out"}
+]))]
+#[serde(rename_all = "camelCase")]
+pub struct Reduce {
+    /// A reducer that the Supervisor applies itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builtin: Option<BuiltinReducer>,
+    /// A task that reduces; its input reads the list of results as `results`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    /// Reduces as a tree: each task gets so many results at most, and what they make of them is reduced by the same task in the same way until one is left.
+    /// Default: one task gets all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 1000))]
+    pub fan_in: Option<i32>,
+    /// CEL expression of the output; it reads the list of results as `results`, beside `params`, `steps` and `run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub expression: Option<String>,
+}
+
+impl Default for Reduce {
+    fn default() -> Self {
+        Self { builtin: Some(BuiltinReducer::Collect), task: None, fan_in: None, expression: None }
+    }
+}
+
+/// A reducer that the Supervisor applies itself, without an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BuiltinReducer {
+    /// The list of outputs in the order of the items.
+    Collect,
+    /// The sum of numbers, or of each field that is a number in every object.
+    Sum,
+    /// One object with the fields of all; later items win, lists are joined.
+    Merge,
+    /// The most frequent output with its count and share; ties go to the one that came first.
+    Vote,
+}
+
+fn default_max_parallel() -> i32 {
+    100
+}
+
+fn default_min_success() -> i32 {
+    100
+}

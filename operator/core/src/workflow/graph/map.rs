@@ -1,0 +1,90 @@
+//! What a map must be like.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{FAN_IN, Placed, check::Checker};
+use crate::{
+    expression::{Expression, Variable, Vocabulary},
+    workflow::{
+        definition::{MapStep, Reduce},
+        range,
+    },
+};
+
+impl Checker<'_> {
+    pub(super) fn check_map<'t>(
+        &mut self,
+        field: &str,
+        map: &'t MapStep,
+        upstream: &BTreeSet<usize>,
+    ) -> Vec<Placed<'t>> {
+        let items = format!("{field}.items");
+        match &map.items {
+            Value::String(text) if !is_whole(text) => {
+                self.add(&items, "this is a text", "write ${…} around an expression that yields a list");
+            }
+            Value::Array(_) | Value::String(_) => self.check_template(&items, &map.items, &[], upstream),
+            Value::Object(written) => {
+                self.check_range(&items, written);
+                self.check_template(&items, &map.items, &[], upstream);
+            }
+            _ => {
+                let remedy = "write a list, ${…} with an expression that yields one, or {from, to, step}";
+                self.add(&items, "this is no list", remedy);
+            }
+        }
+        if map.max_parallel == 0 {
+            self.add(format!("{field}.maxParallel"), "no item could ever start", "write 1 or more");
+        }
+        if map.min_success_percent > 100 {
+            let message = format!("{} percent cannot be reached", map.min_success_percent);
+            self.add(format!("{field}.minSuccessPercent"), message, "write 0 to 100");
+        }
+        let reads = &[Variable::Item, Variable::Index];
+        let mut placed = vec![Placed { field: format!("{field}.task"), task: &map.task, reads }];
+        let field = format!("{field}.reduce");
+        match &map.reduce {
+            Reduce::Task(task) => {
+                placed.push(Placed { field: format!("{field}.task"), task, reads: &[Variable::Results] });
+            }
+            Reduce::Tree { task, fan_in } => {
+                if !FAN_IN.contains(fan_in) {
+                    let remedy = format!("write {} to {}", FAN_IN.start(), FAN_IN.end());
+                    self.add(format!("{field}.fanIn"), format!("{fan_in} outputs make no tree"), remedy);
+                }
+                placed.push(Placed { field: format!("{field}.task"), task, reads: &[Variable::Results] });
+            }
+            Reduce::Expression(source) => match Expression::compile(source, Vocabulary::Workflow) {
+                Ok(expression) => {
+                    let field = format!("{field}.expression");
+                    self.check_references(&field, expression.references(), &[Variable::Results], upstream);
+                }
+                Err(error) => {
+                    self.add(format!("{field}.expression"), error.to_string(), "write a CEL expression without ${}");
+                }
+            },
+            Reduce::Collect | Reduce::Sum | Reduce::Merge | Reduce::Vote => {}
+        }
+        placed
+    }
+
+    /// A range is checked as far as it is known.
+    fn check_range(&mut self, field: &str, written: &Map<String, Value>) {
+        let is_computed = |value: &Value| value.as_str().is_some_and(is_whole);
+        let mut known = written.clone();
+        for (name, value) in &mut known {
+            if is_computed(value) {
+                *value = Value::from(i64::from(name != "from"));
+            }
+        }
+        if let Err(error) = range::numbers(&known) {
+            self.add(field, error.to_string(), "write {from, to, step} with whole numbers or ${…}");
+        }
+    }
+}
+
+fn is_whole(text: &str) -> bool {
+    text.starts_with("${") && text.ends_with('}')
+}
