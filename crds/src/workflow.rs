@@ -88,6 +88,9 @@ pub struct WorkflowSpec {
     /// What happens when a step has failed for good. Default Stop.
     #[serde(default)]
     pub on_failure: FailurePolicy,
+    /// What happens when nobody knows how an attempt ended that must not be repeated. With Ask the task waits until a person says whether it is done. Default Fail.
+    #[serde(default)]
+    pub on_unknown: UnknownPolicy,
     /// The steps. Steps without `after` start at once; each has exactly one kind.
     #[schemars(length(min = 1, max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub steps: Vec<Step>,
@@ -98,6 +101,9 @@ pub struct WorkflowSpec {
     #[serde(default = "default_keep_runs")]
     #[schemars(range(min = 1, max = 1000))]
     pub keep_runs: i32,
+    /// Longest time that a finished run is kept, such as `720h`. Default: for as long as `keepRuns` allows. The latest run is kept whatever its age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_runs_for: Option<DurationText>,
     /// Share of this Workflow where several compete for the queue of a pool or for the places of a class, in proportion to the weights of the others: with 200 it gets twice what one with 100 gets. Default 100.
     #[serde(default = "default_weight")]
     #[schemars(range(min = 1, max = 1000))]
@@ -132,6 +138,16 @@ pub enum FailurePolicy {
     Continue,
     /// No further step starts; what agents already work on is waited for; then every step that was done and has `compensate` is undone, the last one first (a saga). A cancel does the same.
     Compensate,
+}
+
+/// What happens when nobody knows how an attempt ended that must not be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UnknownPolicy {
+    /// The step ends as `OutcomeUnknown`, and `onFailure` says what becomes of the run.
+    #[default]
+    Fail,
+    /// The task waits until a person says whether it is done; the rest of the run goes on, and so does its time.
+    Ask,
 }
 
 /// A value that expressions read as `params.<name>`.

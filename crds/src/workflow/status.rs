@@ -61,6 +61,12 @@ pub struct RunStatus {
     /// Why, in a sentence, when there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What the run waits for now, in a sentence; left out when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// How often the run was opened again after it had ended; left out for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried: Option<i64>,
     /// Ended steps of all steps, such as `7/9`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod control;
+pub mod history;
 pub mod import;
 pub mod plan;
 pub mod policy;
@@ -8,7 +9,8 @@ pub mod policy;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
-Exit codes of run --wait, run --watch, watch, cancel --wait, and terminate --wait:
+Exit codes of run --wait, run --watch, watch, retry --wait,
+cancel --wait, and terminate --wait:
   0  the run succeeded (cancel, terminate: it was cancelled)
   1  the run failed, or the command itself did
   2  the command line is wrong
@@ -58,6 +60,12 @@ pub enum Command {
     Get(Get),
     /// Print the journal of a run as JSON lines
     Journal(Journal),
+    /// List all runs that are still kept, the latest first
+    Runs(history::Runs),
+    /// Print what agents wrote while they worked on the tasks of a run
+    Logs(history::Logs),
+    /// Say in a sentence what a Workflow waits for now
+    Why(history::Why),
     /// Ask for a run of a Workflow and print its id
     #[command(after_help = EXIT_CODES)]
     Run(Run),
@@ -71,6 +79,11 @@ pub enum Command {
     Pause(control::Pause),
     /// Let a paused run go on
     Resume(control::Resume),
+    /// Open a run again that did not end well: what is done stays done, the rest is done again
+    #[command(after_help = EXIT_CODES)]
+    Retry(control::Retry),
+    /// Say how an attempt ended of which nobody knows it
+    Resolve(control::Resolve),
     /// End a run at once, without undoing what it has done
     #[command(after_help = EXIT_CODES)]
     Terminate(control::Terminate),
@@ -178,6 +191,9 @@ pub struct Run {
     /// Value of a parameter, `name=value` (JSON, or else text), or a JSON object of several; may be repeated
     #[arg(long, short, value_name = "NAME=VALUE|JSON")]
     pub param: Vec<String>,
+    /// Take the values of this earlier run, except for those given with --param
+    #[arg(long, value_name = "RUN")]
+    pub like: Option<String>,
     /// Name of the request, which ends the run's id: the same one starts one run only. Default: the time
     #[arg(long, value_name = "REQUEST")]
     pub id: Option<String>,

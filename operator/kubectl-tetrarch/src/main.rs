@@ -6,7 +6,9 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Command},
-    command::{ask, control, decide, follow, import as importing, plan, policy, reference, show, version},
+    command::{
+        ask, control, decide, follow, history, import as importing, logs, plan, policy, reference, show, version,
+    },
     exit::Exit,
     failure::Error,
 };
@@ -51,11 +53,16 @@ async fn dispatch(args: &Args) -> Result<Exit, Error> {
         Command::Tree(asked) => show::tree(&cluster().await?, asked).await,
         Command::Get(asked) => show::get(&cluster().await?, asked).await,
         Command::Journal(asked) => show::journal(&cluster().await?, asked).await,
+        Command::Runs(asked) => history::runs(&cluster().await?, asked).await,
+        Command::Logs(asked) => logs::logs(&cluster().await?, asked).await,
+        Command::Why(asked) => history::why(&cluster().await?, asked).await,
         Command::Run(asked) => ask::run(&cluster().await?, asked).await,
         Command::Watch(asked) => follow::watch(&cluster().await?, asked).await,
         Command::Cancel(asked) => ask::cancel(&cluster().await?, asked).await,
         Command::Pause(asked) => control::pause(&cluster().await?, asked).await,
         Command::Resume(asked) => control::resume(&cluster().await?, asked).await,
+        Command::Retry(asked) => control::retry(&cluster().await?, asked).await,
+        Command::Resolve(asked) => control::resolve(&cluster().await?, asked).await,
         Command::Terminate(asked) => control::terminate(&cluster().await?, asked).await,
         Command::Approve(asked) => decide::decide(&cluster().await?, asked, true).await,
         Command::Reject(asked) => decide::decide(&cluster().await?, asked, false).await,

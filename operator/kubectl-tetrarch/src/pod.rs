@@ -15,7 +15,7 @@ use crate::{
     failure::{Asked, Error},
 };
 
-/// Runs `/tetrarch-supervisor <command> <run>` in a pod of the Supervisor and returns what it prints. A pod that is ready is asked first; one that is
+/// Runs `/tetrarch-supervisor <command> <argument>` in a pod of the Supervisor and returns what it prints. A pod that is ready is asked first; one that is
 /// not, because it has just lost its bus or is catching up, can often answer all the same.
 pub async fn ask(cluster: &Cluster, supervisor: &str, command: &str, run: &str) -> Result<Vec<u8>, Error> {
     let pods: Api<Pod> = cluster.api();

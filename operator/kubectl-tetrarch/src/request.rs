@@ -25,9 +25,9 @@ pub fn id_at(now: Timestamp) -> String {
     now.strftime("%Y%m%d-%H%M%S-%3f").to_string().replace('.', "")
 }
 
-/// Asks for a run.
-pub fn run(workflow: &Workflow, id: &str, params: &[String]) -> Result<Request, String> {
-    let values = parameters(workflow, params)?;
+/// Asks for a run, with the values of an earlier one where others are not given.
+pub fn run(workflow: &Workflow, id: &str, like: Map<String, Value>, params: &[String]) -> Result<Request, String> {
+    let values = parameters(workflow, like, params)?;
     let run = names::requested_run(&workflow.name_any(), &workflow.uid().unwrap_or_default(), id);
     run.parse::<RunId>().map_err(|error| format!("--id {id:?} makes no run id: {error}"))?;
     let repeated = latest(workflow).is_some_and(|latest| latest.id == run)
@@ -43,7 +43,7 @@ pub fn run(workflow: &Workflow, id: &str, params: &[String]) -> Result<Request, 
 /// Asks to cancel a run, the latest one unless another is named.
 pub fn cancel(workflow: &Workflow, run: Option<&str>) -> Result<Request, String> {
     let run = unfinished(workflow, run, "cancel")?;
-    Ok(Request { annotations: Some(json!({names::ANNOTATION_CANCEL: run})), run })
+    Ok(Request { annotations: Some(control::ending(workflow, names::ANNOTATION_CANCEL, &run)), run })
 }
 
 /// The named run, or the latest one, which must not have ended.
@@ -95,8 +95,13 @@ pub fn values(params: &[String]) -> Result<Map<String, Value>, String> {
     Ok(values)
 }
 
-fn parameters(workflow: &Workflow, params: &[String]) -> Result<Map<String, Value>, String> {
-    let values = values(params)?;
+fn parameters(
+    workflow: &Workflow,
+    mut given: Map<String, Value>,
+    params: &[String],
+) -> Result<Map<String, Value>, String> {
+    given.extend(values(params)?);
+    let values = given;
     let declared = &workflow.spec.parameters;
     let known = || declared.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(unknown) = values.keys().find(|name| !declared.iter().any(|parameter| parameter.name == **name)) {
@@ -130,12 +135,20 @@ mod tests {
 
     #[test]
     fn a_request_names_its_run_and_carries_the_values() {
-        let request = run(&workflow(&json!({})), "nightly", &params(&["tree=main", "limit=7"])).unwrap();
+        let request = run(&workflow(&json!({})), "nightly", Map::new(), &params(&["tree=main", "limit=7"])).unwrap();
         assert_eq!(request.run, "audit-0a1b2-nightly");
         let annotations = request.annotations.unwrap();
         assert_eq!(annotations["tetrarch.dev/run"], "nightly");
         let values: Value = serde_json::from_str(annotations["tetrarch.dev/run-parameters"].as_str().unwrap()).unwrap();
         assert_eq!(values, json!({"tree": "main", "limit": 7}));
+    }
+
+    #[test]
+    fn a_run_like_an_earlier_one_changes_only_what_is_given() {
+        let like = Map::from_iter([("tree".to_owned(), json!("old")), ("limit".to_owned(), json!(9))]);
+        let request = run(&workflow(&json!({})), "again", like, &params(&["limit=7"])).unwrap();
+        let values = request.annotations.unwrap()["tetrarch.dev/run-parameters"].as_str().unwrap().to_owned();
+        assert_eq!(serde_json::from_str::<Value>(&values).unwrap(), json!({"tree": "old", "limit": 7}));
     }
 
     #[rstest::rstest]
@@ -144,14 +157,14 @@ mod tests {
     #[case("x", &["tree"], "write name=value")]
     #[case("Nightly!", &["tree=a"], "makes no run id")]
     fn a_senseless_request_is_refused_with_the_remedy(#[case] id: &str, #[case] list: &[&str], #[case] remedy: &str) {
-        let error = run(&workflow(&json!({})), id, &params(list)).unwrap_err();
+        let error = run(&workflow(&json!({})), id, Map::new(), &params(list)).unwrap_err();
         assert!(error.contains(remedy), "{error}");
     }
 
     #[test]
     fn the_same_request_is_made_once() {
         let seen = workflow(&json!({"run": {"id": "audit-0a1b2-seen", "phase": "Running"}}));
-        let again = run(&seen, "seen", &params(&["tree=a"])).unwrap();
+        let again = run(&seen, "seen", Map::new(), &params(&["tree=a"])).unwrap();
         assert_eq!(again, Request { run: "audit-0a1b2-seen".to_owned(), annotations: None });
     }
 

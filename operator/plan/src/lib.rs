@@ -27,3 +27,4 @@ pub mod rotation;
 pub mod settings;
 pub mod suite;
 pub mod violation;
+pub mod why;

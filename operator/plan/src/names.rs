@@ -48,6 +48,12 @@ pub const ANNOTATION_REQUESTS: &str = "tetrarch.dev/requests";
 pub const ANNOTATION_PLANNED_PATTERN: &str = "tetrarch.dev/planned-pattern";
 /// Annotation on a Workflow that was planned from a goal: how large the work is.
 pub const ANNOTATION_PLANNED_COMPLEXITY: &str = "tetrarch.dev/planned-complexity";
+/// Annotation on a Workflow that asks to open a run again that did not end well: `<run id>/<request>`, each request once.
+pub const ANNOTATION_RETRY: &str = "tetrarch.dev/retry";
+/// Annotation on a Workflow with what a person has found out: `<run id>/<task>/<attempt>=done` or `=not-done`, joined by commas.
+pub const ANNOTATION_RESOLVE: &str = "tetrarch.dev/resolve";
+/// Annotation on a Workflow with the output, as JSON, of the only attempt that is resolved as done.
+pub const ANNOTATION_RESOLVE_OUTPUT: &str = "tetrarch.dev/resolve-output";
 /// Annotation by which an approver approves a generation of an object that is held; its value is that generation.
 pub const ANNOTATION_APPROVE: &str = "tetrarch.dev/approve";
 /// Annotation with the reason of the approval.

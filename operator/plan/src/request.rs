@@ -23,7 +23,7 @@ pub struct Way {
 }
 
 /// Everything that can be asked.
-pub const WAYS: [Way; 4] = [
+pub const WAYS: [Way; 6] = [
     Way {
         ask: Ask::Run,
         annotation: names::ANNOTATION_RUN,
@@ -34,6 +34,14 @@ pub const WAYS: [Way; 4] = [
     Way { ask: Ask::Cancel, annotation: names::ANNOTATION_CANCEL, with: None, verb: "cancel", undo: None },
     Way { ask: Ask::Terminate, annotation: names::ANNOTATION_TERMINATE, with: None, verb: "cancel", undo: None },
     Way { ask: Ask::Pause, annotation: names::ANNOTATION_PAUSE, with: None, verb: "pause", undo: Some(Ask::Resume) },
+    Way { ask: Ask::Retry, annotation: names::ANNOTATION_RETRY, with: None, verb: "run", undo: None },
+    Way {
+        ask: Ask::Resolve,
+        annotation: names::ANNOTATION_RESOLVE,
+        with: Some(names::ANNOTATION_RESOLVE_OUTPUT),
+        verb: "run",
+        undo: None,
+    },
 ];
 
 impl Way {

@@ -1,7 +1,10 @@
 //! What people ask of runs that exist, as the operator hands it to Supervisors in the snapshot of a Workflow.
 
 use serde::{Deserialize, Serialize};
-use tetrarch_core::{id::RunId, workflow::stamp::Stamp};
+use tetrarch_core::{
+    id::{RunId, TaskId},
+    workflow::{journal::Resolution, stamp::Stamp},
+};
 
 /// Everything that is asked of the runs of one Workflow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,12 @@ pub struct Control {
     /// Who asked that runs go on that are not paused any more, as far as it is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resume: Vec<Asked>,
+    /// Runs that have ended and are to be opened again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry: Vec<Retry>,
+    /// What people have found out about attempts of which nobody knows how they ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolve: Vec<Resolve>,
 }
 
 impl Control {
@@ -35,6 +44,36 @@ pub struct Asked {
     /// The run.
     pub run: RunId,
     /// Who or what asked, for the journal.
+    pub cause: String,
+    /// The person who asked, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
+}
+
+/// A run that is to be opened again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// The run.
+    pub run: RunId,
+    /// Name of the request: each opens the run once.
+    pub request: String,
+    /// Who or what asked, for the journal.
+    pub cause: String,
+    /// The person who asked, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
+}
+
+/// What a person has found out about an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolve {
+    /// The attempt.
+    pub task: TaskId,
+    /// What was found out.
+    pub resolution: Resolution,
+    /// Who or what said so, for the journal.
     pub cause: String,
     /// The person who asked, when one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,6 +17,10 @@ pub enum Ask {
     Pause,
     /// That a paused run goes on.
     Resume,
+    /// That a run that has ended is opened again.
+    Retry,
+    /// That an attempt of which nobody knows how it ended counts as done, or as not done.
+    Resolve,
 }
 
 impl Ask {
@@ -28,6 +32,8 @@ impl Ask {
             Self::Terminate => "terminate",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Retry => "retry",
+            Self::Resolve => "resolve",
         }
     }
 }

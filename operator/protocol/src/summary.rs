@@ -45,6 +45,12 @@ pub struct RunSummary {
     /// Why, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What it waits for now, in a sentence, when it has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// How often it was opened again after it had ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retried: u32,
     /// Ended steps.
     pub ended: u32,
     /// Steps in all.
@@ -88,6 +94,11 @@ pub struct WaitingStep {
     pub until: Timestamp,
     /// Who may decide, and how.
     pub approval: Approval,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Where a run or a step stands.

@@ -152,6 +152,8 @@ pub struct Driver {
     restarts: u64,
     changed: Changed,
     wakes: BTreeSet<(Timestamp, RunId)>,
+    /// When the next finished run becomes too old to be kept.
+    next_retention: Option<Timestamp>,
     /// What was last reported under each key.
     reported: BTreeMap<String, Bytes>,
     requests: Vec<Request>,
@@ -183,6 +185,7 @@ impl Driver {
             restarts: 0,
             changed: Changed::default(),
             wakes: BTreeSet::new(),
+            next_retention: None,
             reported: BTreeMap::new(),
             requests: Vec::new(),
             jobs: Vec::new(),
@@ -259,7 +262,7 @@ impl Driver {
         }
         self.take_turns(now);
         if std::mem::take(&mut self.changed.finished) {
-            self.retain();
+            self.retain(now);
         }
     }
 
@@ -291,7 +294,8 @@ impl Driver {
     fn next_wake(&self) -> Duration {
         let due = self.wakes.first().map(|(at, _)| *at);
         let wanted = self.wanted.values().filter_map(|wanted| wanted.retry_at).min();
-        let Some(at) = due.into_iter().chain(wanted).chain(self.triggers.next()).min() else { return IDLE };
+        let others = self.triggers.next().into_iter().chain(self.next_retention);
+        let Some(at) = due.into_iter().chain(wanted).chain(others).min() else { return IDLE };
         Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default().min(IDLE)
     }
 
@@ -305,6 +309,10 @@ impl Driver {
                 slot.wake = None;
             }
             self.changed.runs.insert(run);
+        }
+        if self.next_retention.is_some_and(|at| at <= now) {
+            self.next_retention = None;
+            self.changed.finished = true;
         }
         if self.wanted.values().any(|wanted| wanted.retry_at.is_some_and(|at| at <= now)) {
             self.changed.wants = true;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use tetrarch_bus::{
     Bus,
@@ -51,7 +52,8 @@ pub enum Error {
 }
 
 /// A run in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Listed {
     /// Its id.
     pub run: RunId,
@@ -61,8 +63,16 @@ pub struct Listed {
     pub phase: String,
     /// Ended steps and steps in all.
     pub progress: (usize, usize),
+    /// Who or what asked for it.
+    pub cause: String,
+    /// How often it was opened again.
+    pub retried: u32,
     /// When it was accepted.
     pub accepted_at: jiff::Timestamp,
+    /// When it started.
+    pub started_at: Option<jiff::Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<jiff::Timestamp>,
     /// Why, in a sentence.
     pub message: Option<String>,
 }
@@ -121,7 +131,11 @@ pub async fn list_runs(bus: &Bus, supervisor: &Name) -> Result<Vec<Listed>, Erro
             workflow: run.definition().workflow.clone(),
             phase: phase(&run),
             progress: run.progress(),
+            cause: run.cause().to_owned(),
+            retried: run.reopened(),
             accepted_at: run.accepted_at(),
+            started_at: run.started_at(),
+            finished_at: run.ended_at(),
             message: unreadable.remove(run.id()).or_else(|| run.message()),
         })
         .collect();

@@ -69,7 +69,11 @@ enum Command {
         run: RunId,
     },
     /// Lists the runs.
-    Runs,
+    Runs {
+        /// One JSON object for each run
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[tokio::main]
@@ -102,10 +106,14 @@ async fn main() -> anyhow::Result<()> {
             let bus = tetrarch_bus::connect(&bus).await?;
             print([inspect::read_output(&bus, &supervisor, &run).await?.to_string()])
         }
-        Command::Runs => {
+        Command::Runs { json } => {
             log.with_writer(std::io::stderr).init();
             let bus = tetrarch_bus::connect(&bus).await?;
             let runs = inspect::list_runs(&bus, &supervisor).await?;
+            if json {
+                let lines = runs.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+                return print(lines);
+            }
             let width = runs.iter().map(|run| run.run.as_str().len()).max().unwrap_or(3);
             let head = format!("{:width$}  {:14}  {:>8}  {:20}  MESSAGE", "RUN", "PHASE", "STEPS", "ACCEPTED");
             print(std::iter::once(head).chain(runs.iter().map(|run| {

@@ -171,6 +171,8 @@ fn definition(workflow: &str, kind: StepKind) -> Result<Definition> {
         class: Class::Normal,
         timeout: None,
         on_failure: FailurePolicy::Stop,
+        on_unknown: UnknownPolicy::Fail,
+        keep_runs_for: None,
         parameters: BTreeMap::new(),
         steps: vec![Step {
             name: "only".parse()?,

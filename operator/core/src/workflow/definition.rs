@@ -23,6 +23,9 @@ pub struct Definition {
     pub timeout: Option<Duration>,
     /// What happens when a step has failed for good.
     pub on_failure: FailurePolicy,
+    /// What happens when nobody knows how an attempt ended that must not be repeated.
+    #[serde(default, skip_serializing_if = "UnknownPolicy::is_default")]
+    pub on_unknown: UnknownPolicy,
     /// Parameters with their default values; none must be given by the run.
     #[serde(default)]
     pub parameters: BTreeMap<String, Option<Value>>,
@@ -33,6 +36,9 @@ pub struct Definition {
     pub output: Option<Value>,
     /// Finished runs that are kept with their journals.
     pub keep_runs: u32,
+    /// How long a finished run is kept at most; none means for ever.
+    #[serde(default, with = "millis_option", skip_serializing_if = "Option::is_none")]
+    pub keep_runs_for: Option<Duration>,
     /// Share of the Workflow where it competes with others, in proportion to theirs; at least 1.
     #[serde(default = "default_weight", skip_serializing_if = "is_default_weight")]
     pub weight: u32,
@@ -68,6 +74,23 @@ pub enum FailurePolicy {
     /// No further step starts, what agents already work on is waited for, and then every step that was done and says how it is
     /// undone is undone, in the reverse order in which they were done (a saga: Garcia-Molina and Salem, 1987).
     Compensate,
+}
+
+/// What happens when nobody knows how an attempt ended that must not be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnknownPolicy {
+    /// The step ends as not known, and the run with it as its failure policy says.
+    #[default]
+    Fail,
+    /// The task waits until a person says how it ended; the rest of the run goes on.
+    Ask,
+}
+
+impl UnknownPolicy {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::Fail
+    }
 }
 
 /// One step.

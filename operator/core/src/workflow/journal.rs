@@ -145,6 +145,33 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stamp: Option<Stamp>,
     },
+    /// A run that had not ended well was opened again: it waits for a place, and what is not done is done again.
+    Reopened {
+        /// The request, by which it is known when it comes a second time.
+        request: String,
+        /// Who or what asked for it.
+        cause: String,
+        /// Attempts that must not be repeated and of which nobody knows how they ended.
+        #[serde(default)]
+        unknown: Vec<AttemptRef>,
+        /// The person who asked, when one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<Stamp>,
+    },
+    /// Somebody has said how an attempt ended of which it was not known.
+    Resolved {
+        /// Place of the task.
+        path: TaskPath,
+        /// The attempt.
+        attempt: u32,
+        /// What was found out.
+        resolution: Resolution,
+        /// Who or what said it.
+        cause: String,
+        /// The person who asked, when one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<Stamp>,
+    },
     /// A waiting task was withdrawn from its queue before an agent took it.
     Withdrawn {
         /// Place of the task.
@@ -159,13 +186,37 @@ pub enum RunEvent {
         /// Why, in a sentence.
         message: String,
     },
-    /// The run ended; always the last entry.
+    /// The run ended; the last entry, unless it is opened again.
     Finished {
         /// How.
         phase: FinalPhase,
         /// Why, in a sentence.
         message: String,
     },
+}
+
+/// An attempt at a task of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptRef {
+    /// Place of the task.
+    pub path: TaskPath,
+    /// The attempt.
+    pub attempt: u32,
+}
+
+/// What a person has found out about an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Resolution {
+    /// The work is done: the task has succeeded.
+    Done {
+        /// Its output; null when nobody has it.
+        #[serde(default)]
+        output: Value,
+    },
+    /// The work is not done: the task is handed out again.
+    NotDone,
 }
 
 /// How a run can end.

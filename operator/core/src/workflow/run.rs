@@ -15,6 +15,7 @@
 
 mod apply;
 mod approval;
+mod body;
 mod child;
 mod compensation;
 mod control;
@@ -25,12 +26,15 @@ mod judge;
 mod next;
 mod origin;
 mod plan;
+mod reopen;
 mod repeat;
+mod resolve;
 mod scatter;
 mod state;
 mod step;
 mod summary;
 mod tree;
+mod waits_for;
 
 #[cfg(test)]
 mod simulation;
@@ -51,6 +55,7 @@ use crate::id::{Name, RunId, TaskPath};
 
 pub use approval::Question;
 pub use child::Child;
+pub use resolve::Doubt;
 pub use summary::StepView;
 
 /// Most items of one map step.

@@ -8,7 +8,7 @@ use super::{
     approval::{Approval, Approver, ApproverKind, TimeoutDecision},
     definition::{
         AgentSelector, Branch, Definition, Exhausted, FailurePolicy, Gate, GateFailure, Gather, Judge, Late, LoopStep,
-        MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task,
+        MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, UnknownPolicy,
     },
 };
 use crate::{id::Name, priority::Class};
@@ -108,10 +108,12 @@ pub(super) fn definition(steps: Vec<Step>) -> Definition {
         class: Class::Normal,
         timeout: None,
         on_failure: FailurePolicy::Stop,
+        on_unknown: UnknownPolicy::Fail,
         parameters: BTreeMap::new(),
         steps,
         output: None,
         keep_runs: 1,
+        keep_runs_for: None,
         weight: crate::fairness::WEIGHT,
         max_concurrent_runs: None,
     }

@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tetrarch_crds::Workflow;
 
 use crate::{
     args::{Cancel, Run},
     cluster::Cluster,
-    command::follow::{self, Show, Wanted},
+    command::{
+        follow::{self, Show, Wanted},
+        show,
+    },
     exit::Exit,
     failure::Error,
+    pod,
     request::{self, Request},
     screen::Screen,
 };
@@ -18,7 +23,12 @@ use crate::{
 /// Asks for a run and prints its id.
 pub async fn run(cluster: &Cluster, args: &Run) -> Result<Exit, Error> {
     let id = args.id.clone().unwrap_or_else(|| request::id_at(Timestamp::now()));
-    let run = ask(cluster, &args.workflow, |workflow| request::run(workflow, &id, &args.param)).await?;
+    let workflow = cluster.workflow(&args.workflow).await?;
+    let like = match &args.like {
+        Some(run) => values_of(cluster, &workflow, run).await?,
+        None => Map::new(),
+    };
+    let run = write(cluster, &workflow, request::run(&workflow, &id, like, &args.param)).await?;
     Screen::stdout().print(&format!("{run}\n"))?;
     if !args.wait && !args.watch {
         return Ok(Exit::Success);
@@ -26,6 +36,17 @@ pub async fn run(cluster: &Cluster, args: &Run) -> Result<Exit, Error> {
     let show = if args.watch { Show::Progress } else { Show::Nothing };
     let ended = follow::until_final(cluster, &args.workflow, &Wanted::Run(run), show, args.timeout).await?;
     Ok(Exit::of(ended.phase))
+}
+
+/// The values of the parameters of an earlier run, from the first entry of its journal.
+async fn values_of(cluster: &Cluster, workflow: &Workflow, run: &str) -> Result<Map<String, Value>, Error> {
+    let journal = pod::ask(cluster, &show::supervisor(workflow), "journal", run).await?;
+    let accepted = journal.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line: Value = serde_json::from_slice(accepted).map_err(|error| Error::Format(error.to_string()))?;
+    let values = line.pointer("/body/parameters").and_then(Value::as_object).cloned().unwrap_or_default();
+    // Parameters that the Workflow had then and has no more are left out.
+    let declared = &workflow.spec.parameters;
+    Ok(values.into_iter().filter(|(name, _)| declared.iter().any(|parameter| parameter.name == *name)).collect())
 }
 
 /// Asks to cancel a run.
@@ -45,9 +66,13 @@ pub async fn ask(
     request: impl FnOnce(&Workflow) -> Result<Request, String>,
 ) -> Result<String, Error> {
     let workflow = cluster.workflow(workflow).await?;
-    let request = request(&workflow).map_err(Error::Request)?;
+    write(cluster, &workflow, request(&workflow)).await
+}
+
+async fn write(cluster: &Cluster, workflow: &Workflow, request: Result<Request, String>) -> Result<String, Error> {
+    let request = request.map_err(Error::Request)?;
     if let Some(annotations) = &request.annotations {
-        cluster.annotate(&workflow, annotations).await?;
+        cluster.annotate(workflow, annotations).await?;
     }
     Ok(request.run)
 }

@@ -1,21 +1,23 @@
-//! `pause`, `resume` and `terminate`: asking something of a run that exists.
+//! `pause`, `resume`, `retry`, `resolve` and `terminate`: asking something of a run that exists.
 
+use jiff::Timestamp;
 use serde_json::json;
 use tetrarch_crds::Workflow;
 
 use crate::{
     args::{
         Format,
-        control::{Of, Pause, Resume, Terminate},
+        control::{Found, Of, Pause, Resolve, Resume, Retry, Terminate},
     },
     cluster::Cluster,
     command::{
         ask::{ask, until_cancelled},
+        follow::{self, Show, Wanted},
         formatted,
     },
     exit::Exit,
     failure::Error,
-    request::{Request, control},
+    request::{Request, control, id_at, latest},
     screen::Screen,
 };
 
@@ -29,6 +31,36 @@ pub async fn pause(cluster: &Cluster, args: &Pause) -> Result<Exit, Error> {
 pub async fn resume(cluster: &Cluster, args: &Resume) -> Result<Exit, Error> {
     let run = ask_of(cluster, &args.of, control::resume).await?;
     tell(&args.of, &run, "resume", "is to go on")
+}
+
+/// Asks to open a run again.
+pub async fn retry(cluster: &Cluster, args: &Retry) -> Result<Exit, Error> {
+    let id = args.id.clone().unwrap_or_else(|| id_at(Timestamp::now()));
+    let workflow = cluster.workflow(&args.of.workflow).await?;
+    let request = control::retry(&workflow, args.of.run.as_deref(), &id).map_err(Error::Request)?;
+    if let Some(annotations) = &request.annotations {
+        cluster.annotate(&workflow, annotations).await?;
+    }
+    if !args.wait {
+        return tell(&args.of, &request.run, "retry", "is to be opened again");
+    }
+    // An earlier end of the same run is not the one that is waited for.
+    let before = latest(&workflow).filter(|latest| latest.id == request.run).and_then(|latest| latest.retried);
+    let wanted = match request.annotations {
+        Some(_) => Wanted::Again(request.run, before.unwrap_or_default() + 1),
+        None => Wanted::Run(request.run),
+    };
+    let ended = follow::until_final(cluster, &args.of.workflow, &wanted, Show::Nothing, args.timeout).await?;
+    tell(&args.of, &ended.id, "retry", &format!("ended: {:?}", ended.phase))?;
+    Ok(Exit::of(ended.phase))
+}
+
+/// Says how an attempt ended.
+pub async fn resolve(cluster: &Cluster, args: &Resolve) -> Result<Exit, Error> {
+    let run = ask(cluster, &args.workflow, |workflow| control::resolve(workflow, args)).await?;
+    let of = Of { workflow: args.workflow.clone(), run: None, format: args.format };
+    let found = if args.found == Found::Done { "done" } else { "not done" };
+    tell(&of, &run, "resolve", &format!("goes on knowing that {} is {found}", args.task))
 }
 
 /// Asks to end a run at once.

@@ -28,6 +28,8 @@ pub enum Wanted {
     Latest,
     /// This one.
     Run(String),
+    /// This one, when it was opened again so often.
+    Again(String, i64),
 }
 
 /// What is shown meanwhile.
@@ -109,11 +111,14 @@ impl Seen {
             watcher::Event::Init | watcher::Event::InitDone => return Ok(None),
         };
         let run = latest(&object).cloned();
-        let settled = matches!(wanted, Wanted::Run(_)) || is_settled(&object);
+        let settled = !matches!(wanted, Wanted::Latest) || is_settled(&object);
         self.object = Some(object);
         match (wanted, run) {
             (Wanted::Latest, Some(run)) => self.followed = Some(run),
             (Wanted::Run(id), Some(run)) if run.id == *id => self.followed = Some(run),
+            (Wanted::Again(id, times), Some(run)) if run.id == *id && run.retried >= Some(*times) => {
+                self.followed = Some(run);
+            }
             (Wanted::Run(id), Some(run)) if self.followed.is_some() => {
                 return Err(Error::Request(format!(
                     "the run {id:?} is no longer the latest one, {:?} is: see `kubectl tetrarch journal {name} --run {id}` for how it ended",

@@ -235,7 +235,8 @@ fn text(bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| Error::Format(error.to_string()))
 }
 
-fn supervisor(workflow: &Workflow) -> String {
+/// The Supervisor that drives the runs of a Workflow.
+pub fn supervisor(workflow: &Workflow) -> String {
     let observed = workflow.status.as_ref().and_then(|status| status.supervisor.clone());
     let written = workflow.spec.supervisor_ref.as_ref().map(|reference| reference.name.clone());
     observed.or(written).unwrap_or_else(|| DEFAULT_SUPERVISOR.to_owned())

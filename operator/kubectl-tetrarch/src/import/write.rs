@@ -5,7 +5,7 @@ use serde_yaml::{Mapping, Value as Yaml};
 use tetrarch_crds::Workflow;
 
 /// Fields that say nothing when they have this value, as JSON.
-const DEFAULTS: [(&str, &str); 10] = [
+const DEFAULTS: [(&str, &str); 11] = [
     ("backoff", r#"{"initial": "1s", "factor": 2, "max": "30s"}"#),
     ("retry", r#"{"limit": 3}"#),
     ("reduce", r#"{"builtin": "Collect"}"#),
@@ -13,6 +13,7 @@ const DEFAULTS: [(&str, &str); 10] = [
     ("minSuccessPercent", "100"),
     ("priority", r#""normal""#),
     ("onFailure", r#""Stop""#),
+    ("onUnknown", r#""Fail""#),
     ("keepRuns", "10"),
     ("weight", "100"),
     ("late", r#""Withdraw""#),

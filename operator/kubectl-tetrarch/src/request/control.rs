@@ -1,11 +1,16 @@
-//! Requests about a run that exists: pausing it, letting it go on, ending it at once.
+//! Requests about a run that exists: pausing it, letting it go on, opening it again, resolving what is not known, ending it at once.
 
 use kube::ResourceExt as _;
-use serde_json::{Value, json};
-use tetrarch_crds::Workflow;
+use serde_json::{Map, Value, json};
+use tetrarch_core::id::{Name, TaskId};
+use tetrarch_crds::{Workflow, workflow::RunPhase};
 use tetrarch_plan::names;
 
-use super::{Request, named, unfinished};
+use super::{Request, latest, named, unfinished};
+use crate::{
+    args::control::{Found, Resolve},
+    exit::is_final,
+};
 
 /// Asks to pause a run. Those that are paused already stay so.
 pub fn pause(workflow: &Workflow, run: Option<&str>) -> Result<Request, String> {
@@ -21,19 +26,88 @@ pub fn pause(workflow: &Workflow, run: Option<&str>) -> Result<Request, String> 
 /// Asks to let a paused run go on.
 pub fn resume(workflow: &Workflow, run: Option<&str>) -> Result<Request, String> {
     let run = named(workflow, run, "resume")?;
-    let before = paused(workflow);
-    let left: Vec<&str> = before.iter().copied().filter(|id| *id != run).collect();
-    if left.len() == before.len() {
-        return Err(format!("the run {run:?} is not paused"));
-    }
-    let value = if left.is_empty() { Value::Null } else { Value::from(left.join(",")) };
+    let value = without(workflow, names::ANNOTATION_PAUSE, &run);
+    let value = value.ok_or_else(|| format!("the run {run:?} is not paused"))?;
     Ok(Request { annotations: Some(json!({names::ANNOTATION_PAUSE: value})), run })
+}
+
+/// Asks to open a run again. What asked to end it is taken away, or it would end at once.
+pub fn retry(workflow: &Workflow, run: Option<&str>, id: &str) -> Result<Request, String> {
+    let run = named(workflow, run, "retry")?;
+    let known = latest(workflow).filter(|latest| latest.id == run);
+    match known.map(|known| known.phase) {
+        Some(RunPhase::Succeeded) => {
+            return Err(format!("the run {run:?} has succeeded: there is nothing to do again"));
+        }
+        Some(phase) if !is_final(phase) => return Err(format!("the run {run:?} has not ended yet: {phase:?}")),
+        _ => {}
+    }
+    id.parse::<Name>().map_err(|error| format!("--id {id:?}: {error}"))?;
+    let asked = format!("{run}/{id}");
+    if workflow.annotations().get(names::ANNOTATION_RETRY) == Some(&asked) {
+        return Ok(Request { run, annotations: None });
+    }
+    let mut annotations = Map::from_iter([(names::ANNOTATION_RETRY.to_owned(), Value::from(asked))]);
+    for ending in [names::ANNOTATION_CANCEL, names::ANNOTATION_TERMINATE] {
+        if let Some(left) = without(workflow, ending, &run) {
+            annotations.insert(ending.to_owned(), left);
+        }
+    }
+    Ok(Request { annotations: Some(Value::Object(annotations)), run })
+}
+
+/// Says how an attempt ended.
+pub fn resolve(workflow: &Workflow, args: &Resolve) -> Result<Request, String> {
+    let run = named(workflow, args.run.as_deref(), "resolve")?;
+    let task: TaskId = format!("{run}/{}", args.task)
+        .parse()
+        .map_err(|_| format!("{:?} names no attempt: write TASK/ATTEMPT as the run's message names them", args.task))?;
+    let output = match (&args.output, args.found) {
+        (Some(_), Found::NotDone) => return Err("--output belongs to a task that is done: leave it out".to_owned()),
+        (Some(text), Found::Done) => {
+            let value: Value = serde_json::from_str(text).map_err(|error| format!("--output is no JSON: {error}"))?;
+            Value::from(value.to_string())
+        }
+        (None, _) => Value::Null,
+    };
+    let found = if args.found == Found::Done { "done" } else { "not-done" };
+    let mut annotations =
+        json!({names::ANNOTATION_RESOLVE: format!("{task}={found}"), names::ANNOTATION_RESOLVE_OUTPUT: output});
+    // A run that has ended is opened again by this.
+    let has_ended = latest(workflow).is_some_and(|latest| latest.id == run && is_final(latest.phase));
+    let endings = [names::ANNOTATION_CANCEL, names::ANNOTATION_TERMINATE].into_iter().filter(|_| has_ended);
+    for ending in endings {
+        if let Some(left) = without(workflow, ending, &run) {
+            annotations[ending] = left;
+        }
+    }
+    Ok(Request { annotations: Some(annotations), run })
+}
+
+/// The list in an annotation without a run; none when the run is not in it.
+fn without(workflow: &Workflow, annotation: &str, run: &str) -> Option<Value> {
+    let listed = workflow.annotations().get(annotation).map(String::as_str).unwrap_or_default();
+    let ids: Vec<&str> = listed.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
+    let left: Vec<&str> = ids.iter().copied().filter(|id| *id != run).collect();
+    let is_listed = left.len() < ids.len();
+    is_listed.then(|| if left.is_empty() { Value::Null } else { Value::from(left.join(",")) })
 }
 
 /// Asks to end a run at once.
 pub fn terminate(workflow: &Workflow, run: Option<&str>) -> Result<Request, String> {
     let run = unfinished(workflow, run, "terminate")?;
-    Ok(Request { annotations: Some(json!({names::ANNOTATION_TERMINATE: run})), run })
+    Ok(Request { annotations: Some(ending(workflow, names::ANNOTATION_TERMINATE, &run)), run })
+}
+
+/// The annotations of a run that is to end. What asked to open it again is done, and is taken away.
+pub fn ending(workflow: &Workflow, annotation: &str, run: &str) -> Value {
+    let retry = workflow.annotations().get(names::ANNOTATION_RETRY);
+    let is_retried = retry.is_some_and(|retry| retry.split('/').next() == Some(run));
+    let mut annotations = json!({annotation: run});
+    if is_retried {
+        annotations[names::ANNOTATION_RETRY] = Value::Null;
+    }
+    annotations
 }
 
 /// The runs that are asked to be paused.
@@ -67,6 +141,33 @@ mod tests {
         assert_eq!(pause(&workflow("audit-0a1b2-g1", "Running"), None).unwrap().annotations, None);
         assert_eq!(written(resume(&workflow("other, audit-0a1b2-g1", "Running"), None)), "other");
         assert_eq!(written(resume(&workflow("audit-0a1b2-g1", "Running"), None)), Value::Null);
+    }
+
+    fn found(task: &str, found: Found, output: Option<&str>) -> Resolve {
+        let (workflow, task, output) = ("audit".to_owned(), task.to_owned(), output.map(str::to_owned));
+        Resolve { workflow, task, found, output, run: None, format: None }
+    }
+
+    #[test]
+    fn a_run_is_opened_again_and_what_asked_to_end_it_is_taken_away() {
+        let mut ended = workflow("", "Cancelled");
+        let annotations = ended.metadata.annotations.as_mut().unwrap();
+        annotations.insert("tetrarch.dev/cancel".to_owned(), "audit-0a1b2-g1".to_owned());
+        let written = retry(&ended, None, "again").unwrap().annotations.unwrap();
+        assert_eq!(written, json!({"tetrarch.dev/retry": "audit-0a1b2-g1/again", "tetrarch.dev/cancel": null}));
+        assert!(retry(&workflow("", "Running"), None, "x").unwrap_err().contains("has not ended yet"));
+        assert!(retry(&workflow("", "Succeeded"), None, "x").unwrap_err().contains("has succeeded"));
+        assert!(retry(&workflow("", "Failed"), None, "x/y").unwrap_err().contains("--id"));
+    }
+
+    #[test]
+    fn what_was_found_out_names_the_attempt() {
+        let object = workflow("", "OutcomeUnknown");
+        let written = resolve(&object, &found("m:3/1", Found::Done, Some("{\"a\": 1}"))).unwrap().annotations.unwrap();
+        assert_eq!(written["tetrarch.dev/resolve"], "audit-0a1b2-g1/m:3/1=done");
+        assert_eq!(written["tetrarch.dev/resolve-output"], "{\"a\":1}");
+        assert!(resolve(&object, &found("m", Found::Done, None)).unwrap_err().contains("write TASK/ATTEMPT"));
+        assert!(resolve(&object, &found("m/1", Found::NotDone, Some("1"))).unwrap_err().contains("leave it out"));
     }
 
     #[test]

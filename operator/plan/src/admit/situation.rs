@@ -18,7 +18,7 @@ use super::{
 use crate::names;
 
 /// Annotations that say nothing about the object: requests of people, our own marks, what kubectl remembers.
-const SILENT: [&str; 14] = [
+const SILENT: [&str; 17] = [
     names::ANNOTATION_APPROVE,
     names::ANNOTATION_APPROVE_REASON,
     names::ANNOTATION_APPROVAL,
@@ -32,6 +32,9 @@ const SILENT: [&str; 14] = [
     names::ANNOTATION_CANCEL,
     names::ANNOTATION_PAUSE,
     names::ANNOTATION_TERMINATE,
+    names::ANNOTATION_RETRY,
+    names::ANNOTATION_RESOLVE,
+    names::ANNOTATION_RESOLVE_OUTPUT,
     "kubectl.kubernetes.io/last-applied-configuration",
 ];
 

@@ -18,14 +18,14 @@ use std::collections::BTreeMap;
 use kube_core::ResourceExt;
 use serde_json::Value;
 use tetrarch_core::workflow::{
-    definition::{AgentSelector, Definition, FailurePolicy},
+    definition::{AgentSelector, Definition, FailurePolicy, UnknownPolicy},
     graph,
     trigger::Trigger,
 };
 use tetrarch_crds::{
     Workflow,
     shared::DurationText,
-    workflow::{FailurePolicy as WrittenPolicy, Parameter, StartPolicy},
+    workflow::{FailurePolicy as WrittenPolicy, Parameter, StartPolicy, UnknownPolicy as WrittenUnknown},
 };
 
 use crate::{
@@ -45,6 +45,7 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
     schedule::schedule(spec, &mut violations);
     trigger::triggers(&object.name_any(), spec, &mut violations);
     let keep_runs = at_least("spec.keepRuns", spec.keep_runs, 1, &mut violations);
+    let keep_runs_for = optional_duration("spec.keepRunsFor", spec.keep_runs_for.as_ref(), &mut violations);
     let weight = at_least("spec.weight", spec.weight, 1, &mut violations);
     let max_concurrent_runs =
         spec.max_concurrent_runs.and_then(|runs| at_least("spec.maxConcurrentRuns", runs, 1, &mut violations));
@@ -60,10 +61,15 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
                 WrittenPolicy::Continue => FailurePolicy::Continue,
                 WrittenPolicy::Compensate => FailurePolicy::Compensate,
             },
+            on_unknown: match spec.on_unknown {
+                WrittenUnknown::Fail => UnknownPolicy::Fail,
+                WrittenUnknown::Ask => UnknownPolicy::Ask,
+            },
             parameters,
             steps: steps?,
             output: spec.output.as_ref().map(|output| output.0.clone()),
             keep_runs: keep_runs?,
+            keep_runs_for,
             weight: weight?,
             max_concurrent_runs,
         })

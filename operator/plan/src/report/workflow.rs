@@ -122,6 +122,8 @@ fn run_status(summary: &RunSummary) -> RunStatus {
         cause: summary.cause.clone(),
         phase: phase(summary.phase),
         message: summary.message.clone(),
+        waits_for: summary.waits_for.clone(),
+        retried: Some(i64::from(summary.retried)).filter(|retried| *retried > 0),
         progress: Some(format!("{}/{}", summary.ended, summary.total)),
         started_at: summary.started_at.map(time),
         finished_at: summary.finished_at.map(time),

@@ -20,7 +20,7 @@ use tetrarch_core::{
     },
 };
 
-use super::{Driver, runs::Slot};
+use super::{Driver, control::wants_to_reopen, runs::Slot};
 use crate::writer::{ChildEnd, Failure, Request};
 
 /// Pause before a refused write is tried again.
@@ -132,7 +132,7 @@ impl Driver {
     }
 
     /// Begins the children that a run waits for, and tells it their ends.
-    fn tend_as_parent(&mut self, id: &RunId, now: Timestamp) {
+    pub(super) fn tend_as_parent(&mut self, id: &RunId, now: Timestamp) {
         self.children.ending.retain(|task| task.run != *id || self.runs.is_waiting_for(task));
         self.children.refused.remove(id);
         if !self.owns(id) {
@@ -140,7 +140,11 @@ impl Driver {
         }
         let Some(slot) = self.runs.get(id).filter(|slot| !slot.is_purging && slot.unreadable.is_none()) else { return };
         let mut requests = Vec::new();
-        for child in slot.run.children() {
+        // Before a run is opened again it hears of those that it was waiting for when it ended.
+        let control = self.config.workflows.get(&slot.run.definition().workflow).map(|snapshot| &snapshot.control);
+        let is_to_go_on = control.is_some_and(|control| wants_to_reopen(&slot.run, control).is_some());
+        let left = slot.run.left_children().filter(|_| is_to_go_on);
+        for child in slot.run.children().chain(left) {
             let task = TaskId { run: id.clone(), path: child.path(), attempt: child.attempt };
             if self.children.accepting.contains_key(&child.run) || self.children.ending.contains(&task) {
                 continue;
@@ -208,7 +212,9 @@ impl Driver {
         if !slot.run.parent().is_some_and(is_its) {
             return lost(FailureReason::RunCancelled, format!("run {run} was begun by somebody else"));
         }
-        match outcome_of(&slot.run) {
+        let is_left = self.runs.get(&task.run).is_some_and(Slot::is_finished);
+        let unknown = || self.find_unanswered(&slot.run).filter(|_| is_left);
+        match outcome_of(&slot.run).map(|outcome| unknown().unwrap_or(outcome)) {
             Some(outcome) => Found::Ended {
                 outcome,
                 started_at: slot.run.started_at().unwrap_or(slot.run.accepted_at()),
@@ -216,6 +222,14 @@ impl Driver {
             },
             None => Found::GoesOn,
         }
+    }
+
+    /// A run that was cancelled at once may have left work behind that must not be repeated: then nobody knows how it ended.
+    fn find_unanswered(&self, run: &Run) -> Option<Outcome> {
+        let unanswered = run.unanswered();
+        let (attempt, _) = unanswered.iter().find(|(_, pool)| !self.queues.is_idempotent(pool))?;
+        let message = format!("run {} ended while an agent may have worked on its task {}", run.id(), attempt.path);
+        Some(Outcome::Unknown { message })
     }
 
     /// What became of the first event of a child.

@@ -1,11 +1,12 @@
 //! Writes down what people ask of runs that exist. What is asked is a state to be reached, so that asking twice, or being asked again
 //! after a restart, writes it once.
 
+use jiff::Timestamp;
 use tetrarch_core::{
-    id::RunId,
-    workflow::{journal::RunEvent, run::Run},
+    id::{Name, RunId},
+    workflow::{journal::RunEvent, run::Run, stamp::Stamp},
 };
-use tetrarch_protocol::control::{Asked, Control};
+use tetrarch_protocol::control::{Asked, Control, Resolve};
 
 use super::Driver;
 
@@ -30,7 +31,11 @@ impl Driver {
         if snapshot.deleted {
             return;
         }
-        if let Some(event) = plan_control(&slot.run, &snapshot.control) {
+        if wants_to_reopen(&slot.run, &snapshot.control).is_some() && slot.run.left_children().next().is_some() {
+            // What became of them is written down first.
+            return self.tend_as_parent(id, Timestamp::now());
+        }
+        if let Some(event) = plan_control(&slot.run, &snapshot.control, |pool| self.queues.is_idempotent(pool)) {
             tracing::info!(run = %id, ?event, "somebody asked");
             slot.appends.push_back(event);
             self.append_next(id);
@@ -39,13 +44,20 @@ impl Driver {
 }
 
 /// What has to be written down about a run for what is asked of it to be true; none when it is.
-fn plan_control(run: &Run, control: &Control) -> Option<RunEvent> {
+fn plan_control(run: &Run, control: &Control, is_idempotent: impl Fn(&Name) -> bool) -> Option<RunEvent> {
     if run.ended_at().is_some() {
-        return None;
+        let (request, cause, stamp) = wants_to_reopen(run, control)?;
+        let unanswered = run.unanswered().into_iter().filter(|(_, pool)| !is_idempotent(pool));
+        let unknown = unanswered.map(|(attempt, _)| attempt).collect();
+        return Some(RunEvent::Reopened { request, cause, unknown, stamp });
     }
+    let resolve = find_doubt(run, control);
     let find = |asked: &[Asked]| Asked::find(asked, run.id()).cloned();
     if let Some(Asked { cause, stamp, .. }) = find(&control.terminate) {
         return (!run.is_terminate_requested()).then_some(RunEvent::TerminateRequested { cause, stamp });
+    }
+    if let Some(Resolve { task, resolution, cause, stamp }) = resolve.cloned() {
+        return Some(RunEvent::Resolved { path: task.path, attempt: task.attempt, resolution, cause, stamp });
     }
     if run.is_cancel_requested() {
         return None;
@@ -59,4 +71,29 @@ fn plan_control(run: &Run, control: &Control) -> Option<RunEvent> {
         }
         _ => None,
     }
+}
+
+/// The request that opens a run again that has ended, and who made it: a retry, or what was found out about one of its attempts. A run that
+/// works for a step of another is not opened again: that step has heard of its end.
+pub(super) fn wants_to_reopen(run: &Run, control: &Control) -> Option<(String, String, Option<Stamp>)> {
+    if !run.can_reopen() || run.parent().is_some() {
+        return None;
+    }
+    let asked = control.retry.iter().find(|retry| retry.run == *run.id() && !run.was_reopened_by(&retry.request));
+    let retry = asked.map(|retry| (retry.request.clone(), retry.cause.clone(), retry.stamp.clone()));
+    let resolve = || {
+        let resolve = find_doubt(run, control)?;
+        Some((format!("resolve {}", resolve.task), resolve.cause.clone(), resolve.stamp.clone()))
+    };
+    retry.or_else(resolve)
+}
+
+/// What was found out about an attempt that a person is asked about.
+fn find_doubt<'a>(run: &Run, control: &'a Control) -> Option<&'a Resolve> {
+    let mut of_run = control.resolve.iter().filter(|resolve| resolve.task.run == *run.id()).peekable();
+    of_run.peek()?;
+    let doubts = run.doubts();
+    of_run.find(|resolve| {
+        doubts.iter().any(|doubt| doubt.path == resolve.task.path && doubt.attempt == resolve.task.attempt)
+    })
 }

@@ -166,6 +166,10 @@ impl Driver {
                 }
             }
             Entry::Result { path, attempt, outcome } => {
+                if slot.is_finished() {
+                    // It may be what a run waits for that is to be opened again.
+                    self.changed.control.insert(id.clone());
+                }
                 if let Some(outstanding) = slot.outstanding.remove(&(path.clone(), *attempt)) {
                     self.queues.take(&outstanding.pool, slot.owner(&self.config.workflows));
                     self.queues.observe_result(&outstanding.pool, at);
@@ -202,6 +206,13 @@ impl Driver {
             self.changed.finished = true;
             self.changed.completions = true;
             self.observe_waiting(id, &[]);
+        } else if matches!(phase, RunPhase::Ended(_)) && !slot.is_finished() {
+            slot.is_starting = false;
+            slot.is_cancelling = false;
+            if is_live {
+                tracing::info!(run = %id, "run opened again");
+            }
+            self.runs.reopen(id);
         }
         if let Some(slot) = self.runs.get(id) {
             self.changed.summaries.insert(slot.run.definition().workflow.clone());

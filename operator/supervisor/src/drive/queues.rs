@@ -104,6 +104,11 @@ impl Queues {
         Ok((candidate.pool.clone(), self.pools.get(&candidate.pool).is_some_and(|pool| pool.idempotent)))
     }
 
+    /// Whether tasks of the pool may be handed out twice; not known of a pool that is not ours.
+    pub fn is_idempotent(&self, pool: &Name) -> bool {
+        self.pools.get(pool).is_some_and(|pool| pool.idempotent)
+    }
+
     /// Whether the pool is one of ours.
     pub fn has(&self, pool: &Name) -> bool {
         self.pools.contains_key(pool)

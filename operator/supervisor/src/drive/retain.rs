@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use tetrarch_core::{
     id::{Name, RunId},
     schedule::time_of,
@@ -13,8 +14,10 @@ use tetrarch_protocol::summary::workflow_key;
 
 impl Driver {
     /// Purges the finished runs that need not be kept.
-    pub(super) fn retain(&mut self) {
-        for run in plan_purges(&self.config, &self.runs, &self.completions) {
+    pub(super) fn retain(&mut self, now: Timestamp) {
+        let plan = plan_purges(&self.config, &self.runs, &self.completions, now);
+        self.next_retention = plan.next;
+        for run in plan.purges {
             if self.owns(&run) {
                 if let Some(slot) = self.runs.get_mut(&run)
                     && !slot.is_purging
@@ -66,13 +69,21 @@ impl Driver {
     }
 }
 
+/// What is to be purged.
+struct Plan {
+    purges: Vec<RunId>,
+    /// When the next run becomes too old.
+    next: Option<Timestamp>,
+}
+
 /// The finished runs that need not be kept, the oldest first. A run that is still wanted by its id is kept whatever its age: purged, it
 /// would look as if it had never been, and start again. So is one whose end the run that waits for it does not know yet, one that is
-/// followed by a run that has not begun, and one that follows a run that is kept.
-fn plan_purges(config: &Config, runs: &Runs, completions: &Completions) -> Vec<RunId> {
+/// followed by a run that has not begun, one that follows a run that is kept, and the latest run of a Workflow: it is what people see.
+fn plan_purges(config: &Config, runs: &Runs, completions: &Completions, now: Timestamp) -> Plan {
     let mut kept: BTreeMap<&Name, u32> = BTreeMap::new();
     let mut scheduled: BTreeSet<&Name> = BTreeSet::new();
     let mut purges = Vec::new();
+    let mut next: Option<Timestamp> = None;
     for slot in runs.finished() {
         let definition = slot.run.definition();
         let snapshot = config.workflows.get(&definition.workflow);
@@ -88,13 +99,21 @@ fn plan_purges(config: &Config, runs: &Runs, completions: &Completions) -> Vec<R
         let is_wanted = is_wanted || follows;
         let is_awaited = runs.is_awaited(slot) || completions.is_awaited(slot.run.id());
         let keep = snapshot.map_or(definition.keep_runs, |snapshot| snapshot.definition.keep_runs);
+        let keep_for = snapshot.map_or(definition.keep_runs_for, |snapshot| snapshot.definition.keep_runs_for);
+        let is_latest = runs.latest(&definition.workflow).is_some_and(|latest| latest.accepted == slot.accepted);
+        let old_at = keep_for
+            .filter(|_| !is_latest)
+            .zip(slot.run.ended_at())
+            .and_then(|(keep_for, ended)| ended.checked_add(keep_for).ok());
+        let is_old = old_at.is_some_and(|at| at <= now);
         let count = kept.entry(&definition.workflow).or_default();
-        if is_awaited || (!is_deleted && (is_wanted || *count < keep)) {
+        if is_awaited || (!is_deleted && (is_wanted || (*count < keep && !is_old))) {
             *count += 1;
+            next = next.into_iter().chain(old_at.filter(|at| *at > now)).min();
         } else {
             purges.push(slot.run.id().clone());
         }
     }
     purges.reverse();
-    purges
+    Plan { purges, next }
 }

@@ -209,6 +209,13 @@ impl Runs {
         self.unfinished.remove(&accepted);
     }
 
+    /// Notes that a run that had ended goes on. It is the one that is reported of its Workflow, until a younger one is accepted.
+    pub fn reopen(&mut self, run: &RunId) {
+        let Some(slot) = self.by_id.get(run) else { return };
+        self.unfinished.insert(slot.accepted, run.clone());
+        self.latest.insert(slot.run.definition().workflow.clone(), slot.accepted);
+    }
+
     /// Forgets a run.
     pub fn remove(&mut self, run: &RunId) -> Option<Slot> {
         self.expired.remove(run);
@@ -287,7 +294,8 @@ impl Runs {
 
     /// Whether a run waits for the result of this task, which is a run.
     pub fn is_waiting_for(&self, task: &TaskId) -> bool {
-        let mut waits = self.by_id.get(&task.run).into_iter().flat_map(|slot| slot.run.children());
+        let mut waits =
+            self.by_id.get(&task.run).into_iter().flat_map(|slot| slot.run.children().chain(slot.run.left_children()));
         waits.any(|child| child.attempt == task.attempt && child.path() == task.path)
     }
 

@@ -53,7 +53,9 @@ impl Driver {
             return Some(left);
         }
         let slot = self.runs.latest(workflow).filter(|slot| self.owns(slot.run.id()) && !slot.is_purging)?;
-        Some(self.with_wishes(workflow, build_summary(&slot.run, self.waits_for(slot))))
+        let mut summary = build_summary(&slot.run, self.waits_for(slot));
+        summary.waits_for = waits_for_room(slot, summary.waits_for);
+        Some(self.with_wishes(workflow, summary))
     }
 
     /// The summary with what became of the runs that are wanted beside it, and what waits for people.
@@ -147,6 +149,16 @@ impl Driver {
         }
         is_sent
     }
+}
+
+/// What else a run waits for: room in the queues of pools, which Workflows share.
+fn waits_for_room(slot: &Slot, said: Option<String>) -> Option<String> {
+    let (pool, tasks) = match slot.wanting.iter().find(|(_, tasks)| **tasks > 0) {
+        Some(found) if slot.run.paused_since().is_none() => found,
+        _ => return said,
+    };
+    let room = format!("{tasks} of its tasks wait for room in the queue of AgentPool {pool}");
+    Some(said.map_or(room.clone(), |said| format!("{said}; {room}")))
 }
 
 fn tell_left_alone(why: &str) -> String {

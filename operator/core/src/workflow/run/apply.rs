@@ -38,11 +38,17 @@ pub(super) fn apply(plan: &Plan, state: &mut State, memo: &mut Memo, entry: &Ent
 impl Fold<'_> {
     /// Folds an event; false when it changes nothing.
     fn event(&mut self, event: &RunEvent) -> bool {
+        if let RunEvent::Reopened { request, unknown, .. } = event {
+            return self.reopen(request, unknown);
+        }
         if self.state.finished.is_some() {
+            if let RunEvent::Withdrawn { path, attempt } = event {
+                self.note_late_withdrawal(path, *attempt);
+            }
             return false;
         }
         match event {
-            RunEvent::Accepted { .. } => return false,
+            RunEvent::Accepted { .. } | RunEvent::Reopened { .. } => return false,
             RunEvent::Started { deadline } => {
                 if self.state.started_at.is_some() {
                     return false;
@@ -75,6 +81,7 @@ impl Fold<'_> {
                 return self.decision_timed_out(step, *attempt, *approved);
             }
             RunEvent::CompensationStarted { phase, message } => return self.start_compensation(*phase, message),
+            RunEvent::Resolved { path, attempt, resolution, .. } => return self.resolve(path, *attempt, resolution),
             RunEvent::Withdrawn { path, attempt } => return self.withdrawn(path, *attempt),
             RunEvent::Finished { phase, message } => {
                 self.state.finished = Some(Finish { phase: *phase, message: message.clone(), at: self.at });
@@ -112,26 +119,28 @@ impl Fold<'_> {
         let is_running = self.state.finished.is_none()
             && !is_over
             && (key.part == Part::Compensate || self.state.steps[key.step].phase == StepPhase::Running);
+        let base = self.state.first_attempt();
         let is_next = |task: &super::state::TaskState| {
             matches!(task.status, Status::Due(_))
-                && (attempt == task.attempt.saturating_add(1) || flaw::ignores_duplicates())
+                && (attempt == task.attempt.max(base).saturating_add(1) || flaw::ignores_duplicates())
         };
         match self.state.task_mut(key) {
             Some(task) if is_running && is_next(task) => {
                 task.status = Status::InFlight(pool.clone());
                 task.attempt = attempt;
                 self.state.in_flight.insert(key);
-                if attempt > 1 {
+                if attempt > base + 1 {
                     self.state.steps[key.step].retries += 1;
                 }
                 true
             }
             task => {
-                // Another owner of the run dispatched it without knowing that the step had ended, or into another pool.
                 let is_elsewhere = task.is_some_and(|task| {
                     task.attempt == attempt && matches!(&task.status, Status::InFlight(known) if known != pool)
                 });
-                if (!is_running || is_elsewhere) && !self.plan.is_run(key) {
+                self.note_late_dispatch(key, attempt, pool);
+                // Another owner of the run dispatched it without knowing that the step had ended, or into another pool.
+                if (!is_running || is_elsewhere || attempt <= base) && !self.plan.is_run(key) {
                     self.memo.withdraw(path.clone(), attempt, pool.clone());
                 }
                 false
@@ -149,7 +158,10 @@ impl Fold<'_> {
 
     /// A withdrawn attempt says nothing about the task, so it is dispatched again without counting as a failure.
     fn withdrawn(&mut self, path: &TaskPath, attempt: u32) -> bool {
-        let Some(key) = self.in_flight(path, attempt) else { return false };
+        let Some(key) = self.in_flight(path, attempt) else {
+            self.note_late_withdrawal(path, attempt);
+            return false;
+        };
         self.state.in_flight.remove(&key);
         if self.is_lost(key) {
             self.end_step(key.step, StepPhase::Cancelled, None, Value::Null);
@@ -162,10 +174,12 @@ impl Fold<'_> {
     fn result(&mut self, path: &TaskPath, attempt: u32, outcome: &Outcome) -> bool {
         let known = self.in_flight(path, attempt);
         let Some((key, retry)) = known.and_then(|key| Some((key, self.state.retry(self.plan, key)?))) else {
+            self.note_late_result(path, attempt, outcome);
             return false;
         };
         self.state.in_flight.remove(&key);
-        if key.part == Part::Only && !outcome.is_agents_word() {
+        let is_asked = matches!(outcome, Outcome::Unknown { .. }) && self.may_ask(key);
+        if key.part == Part::Only && !outcome.is_agents_word() && !is_asked {
             self.state.steps[key.step].is_doubtful = true;
         }
         if matches!(outcome, Outcome::Succeeded { .. }) {
@@ -173,10 +187,7 @@ impl Fold<'_> {
         }
         match outcome {
             Outcome::Succeeded { output } if matches!(key.part, Part::Judge(_)) => self.judged(key, retry, output),
-            Outcome::Succeeded { output } => match self.verdict_that_retries(key, output) {
-                None => self.task_succeeded(key, output),
-                Some(verdict) => self.repeat_because_of(key, &verdict),
-            },
+            Outcome::Succeeded { output } => self.attempt_succeeded(key, output),
             Outcome::Failed { reason, message } => {
                 let why = format!("{reason:?}: {message}");
                 self.attempt_failed(key, retry, reason.is_retryable(), &why);
@@ -189,8 +200,12 @@ impl Fold<'_> {
             Outcome::Unknown { message } if matches!(key.part, Part::Judge(_)) => {
                 self.attempt_failed(key, retry, true, message);
             }
+            Outcome::Unknown { message } if is_asked => self.ask_about(key, message),
             Outcome::Unknown { message } => {
                 self.state.steps[key.step].failed += 1;
+                if let Some(task) = self.state.task_mut(key) {
+                    task.status = Status::Unknown(message.clone());
+                }
                 let message = format!("task {path}, attempt {attempt}: it is not known how it ended: {message}");
                 self.end_step(key.step, StepPhase::OutcomeUnknown, Some(message), Value::Null);
             }
@@ -198,9 +213,16 @@ impl Fold<'_> {
         true
     }
 
+    pub(super) fn attempt_succeeded(&mut self, key: TaskKey, output: &Value) {
+        match self.verdict_that_retries(key, output) {
+            None => self.task_succeeded(key, output),
+            Some(verdict) => self.repeat_because_of(key, &verdict),
+        }
+    }
+
     /// Repeats the task, or ends it when it may not be repeated any more.
     pub(super) fn attempt_failed(&mut self, key: TaskKey, retry: Retry, may_be_repeated: bool, why: &str) {
-        let (is_lost, path) = (self.is_lost(key), self.plan.path(key));
+        let (is_lost, path, base) = (self.is_lost(key), self.plan.path(key), self.state.first_attempt());
         let Some(task) = self.state.task_mut(key) else { return };
         task.failures += 1;
         if may_be_repeated && task.failures <= retry.limit && !is_lost {
@@ -208,7 +230,10 @@ impl Fold<'_> {
             task.status = Status::Due(Some(not_before));
             self.memo.retry_at(not_before, key);
         } else if !self.falls_back(key, why) {
-            let attempts = match self.state.task(key).map_or(0, |task| task.attempt) {
+            let Some(task) = self.state.task_mut(key) else { return };
+            // It has been answered: nobody needs to be asked about it when the run is opened again.
+            task.status = Status::Failed;
+            let attempts = match task.attempt.saturating_sub(base) {
                 1 => "1 attempt".to_owned(),
                 attempts => format!("{attempts} attempts"),
             };

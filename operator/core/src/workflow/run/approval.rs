@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{
     Run, StepPhase, flaw,
-    plan::Plan,
-    state::{Body, Decision as Found, State},
+    plan::{BodyPlan, Plan},
+    state::{Body, Decision as Found, Part, State, TaskKey, TaskState},
     step::Fold,
 };
 use crate::{
@@ -30,6 +30,19 @@ pub(super) struct Ask {
     message: String,
     /// What the gate said, and the output that it said it of; none of an approval.
     judged: Option<(String, Value)>,
+}
+
+impl Ask {
+    /// What would be asked about an output if it were not about to be undone.
+    pub(super) const fn unasked(verdict: String, output: Value) -> Self {
+        let moment = Timestamp::UNIX_EPOCH;
+        Self { attempt: 0, since: moment, until: moment, message: String::new(), judged: Some((verdict, output)) }
+    }
+
+    /// Whether it is about an output that did not pass a gate, and not an approval.
+    pub(super) const fn is_about_an_output(&self) -> bool {
+        self.judged.is_some()
+    }
 }
 
 /// A question to people, as they see it.
@@ -152,6 +165,17 @@ impl Fold<'_> {
         self.memo.decide_until(until, step, state.asked);
         state.body =
             Body::Asked(Box::new(Ask { attempt: state.asked, since: self.at, until, message: question, judged }));
+    }
+
+    /// Gives an output of a round before to the gate again.
+    pub(super) fn gate_once_more(&mut self, step: usize, ask: Ask) {
+        let Some((_, output)) = ask.judged else { return };
+        let is_task = matches!(self.plan.steps[step].body, BodyPlan::Task(_));
+        let state = &mut self.state.steps[step];
+        (state.phase, state.started_at, state.tasks) = (StepPhase::Running, Some(self.at), 1);
+        state.body = if is_task { Body::Task(TaskState::CLOSED) } else { Body::Closed };
+        self.note_done(TaskKey { step, part: Part::Only });
+        self.succeed(step, output);
     }
 
     fn question(&self, step: usize, output: Option<&Value>) -> Result<Option<String>, String> {

@@ -72,17 +72,36 @@ impl Run {
         let key = TaskKey { step, part: Part::Only };
         let called = self.plan.sub_workflow(step)?;
         let TaskState { status: Status::InFlight(_), attempt, .. } = self.state.task(key)? else { return None };
-        let name = self.plan.name(step);
         Some(Child {
-            run: RunId::of_child(&called.name, &self.id, name, *attempt),
-            workflow: &called.name,
-            step: name,
-            attempt: *attempt,
             deadline: self.state.end_of_child(&self.plan, step),
             is_wanted: self.state.compensation.is_none()
                 && self.state.cancelled.is_none()
                 && !self.state.failed.contains(&step),
+            ..self.unwanted_child(step, called, *attempt)
         })
+    }
+
+    /// The runs that it was waiting for when it ended, or their steps did, and of whose ends it has not heard. When it is opened
+    /// again, others are begun in their places.
+    pub fn left_children(&self) -> impl Iterator<Item = Child<'_>> {
+        let is_left = self.state.finished.is_some() && !self.state.steps.is_empty();
+        self.plan.sub_workflows.iter().filter(move |_| is_left).filter_map(|&step| {
+            let called = self.plan.sub_workflow(step)?;
+            let task = self.state.left_body(step)?.task(Part::Only)?;
+            matches!(task.status, Status::InFlight(_)).then(|| self.unwanted_child(step, called, task.attempt))
+        })
+    }
+
+    fn unwanted_child<'r>(&'r self, step: usize, called: &'r SubWorkflow, attempt: u32) -> Child<'r> {
+        let name = self.plan.name(step);
+        Child {
+            run: RunId::of_child(&called.name, &self.id, name, attempt),
+            workflow: &called.name,
+            step: name,
+            attempt,
+            deadline: Timestamp::MAX,
+            is_wanted: false,
+        }
     }
 
     /// The parameters that a run it waits for is given; the same whenever they are asked for.
@@ -136,7 +155,7 @@ impl Fold<'_> {
 /// The event that begins the next attempt, or why there can be none.
 pub(super) fn start(plan: &Plan, state: &State, memo: &Memo, key: TaskKey) -> Option<Result<RunEvent, String>> {
     let called = plan.sub_workflow(key.step)?;
-    let TaskState { status: Status::Due(_), attempt, .. } = state.task(key)? else { return None };
+    let task @ TaskState { status: Status::Due(_), .. } = state.task(key)? else { return None };
     if memo.is_failing(key.step) {
         return None;
     }
@@ -147,7 +166,7 @@ pub(super) fn start(plan: &Plan, state: &State, memo: &Memo, key: TaskKey) -> Op
     if let Err(reason) = parameters(plan, state, key.step) {
         return Some(Err(format!("workflow.parameters: {reason}")));
     }
-    let (step, attempt) = (plan.name(key.step).clone(), attempt.saturating_add(1));
+    let (step, attempt) = (plan.name(key.step).clone(), state.next_attempt(task));
     let run = RunId::of_child(&called.name, &plan.id, &step, attempt);
     Some(Ok(RunEvent::ChildStarted { step, attempt, run }))
 }

@@ -3,7 +3,10 @@
 //! While a run is paused nothing new is handed to agents; what they work on goes on and is folded as ever. The time of a
 //! pause does not count: the run's end, the end of its undoing and the ends of its steps move by it. A cancel ends a pause.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -11,7 +14,7 @@ use super::{
     Run, StepPhase,
     compensation::to_be_undone_by_hand,
     plan::Plan,
-    state::{Part, State, TaskKey},
+    state::{Body, Part, State, TaskKey},
     step::Fold,
 };
 use crate::workflow::journal::FinalPhase;
@@ -24,6 +27,16 @@ pub(super) struct Control {
     pub(super) terminated: Option<String>,
     /// Time of the pauses since a step started; none when there was no pause.
     held: BTreeMap<usize, Duration>,
+    /// How often the run was opened again.
+    pub(super) round: u32,
+    /// The requests that did so.
+    pub(super) requests: Vec<String>,
+    /// Tasks of steps that did not end well, as they were left.
+    pub(super) left: BTreeMap<usize, Body>,
+    /// Steps that ended well, in the order in which they did.
+    pub(super) order: Vec<usize>,
+    /// Tasks that wait until a person says how they ended.
+    pub(super) doubts: BTreeSet<TaskKey>,
 }
 
 /// A pause that has not ended.
@@ -43,6 +56,17 @@ impl Run {
     /// Whether somebody asked to end it at once.
     pub fn is_terminate_requested(&self) -> bool {
         self.state.control.terminated.is_some()
+    }
+}
+
+impl Control {
+    /// Nothing of what was asked of the round before holds for the next one.
+    pub(super) fn begin_round(&mut self, round: u32, request: &str) {
+        (self.pause, self.terminated) = (None, None);
+        self.held.clear();
+        self.doubts.clear();
+        self.round = round;
+        self.requests.push(request.to_owned());
     }
 }
 
@@ -107,8 +131,7 @@ impl State {
         {
             return Some((phase, format!("{message}; {undone}")));
         }
-        let is_unknown = self.failed.iter().any(|step| self.steps[*step].phase == StepPhase::OutcomeUnknown);
-        let phase = if is_unknown { FinalPhase::OutcomeUnknown } else { FinalPhase::Cancelled };
+        let phase = if self.is_anything_unknown() { FinalPhase::OutcomeUnknown } else { FinalPhase::Cancelled };
         let at_work = |step: &usize| {
             self.in_flight.contains(&TaskKey { step: *step, part: Part::Only }) && plan.is_compensable(*step)
         };

@@ -30,6 +30,8 @@ mod switched {
         Tree,
         /// A gate that says so does not make the run undo anything.
         GateThatUndoes,
+        /// What is done is done again when the run is opened again.
+        DoneTwice,
     }
 
     thread_local! {
@@ -98,6 +100,10 @@ mod switched {
     pub(in super::super) fn repeats_forever() -> bool {
         FLAW.get() == Some(Flaw::Repetition)
     }
+
+    pub(in super::super) fn repeats_what_is_done() -> bool {
+        FLAW.get() == Some(Flaw::DoneTwice)
+    }
 }
 
 #[cfg(not(test))]
@@ -152,5 +158,10 @@ pub(super) const fn forgets_gates_that_undo() -> bool {
 
 #[cfg(not(test))]
 pub(super) const fn reduces_early() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn repeats_what_is_done() -> bool {
     false
 }

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{
-    StepPhase, flaw,
+    StepPhase,
+    approval::Ask,
+    flaw,
     plan::Plan,
     state::{Body, Part, State, Status, TaskKey},
     step::Fold,
@@ -65,6 +67,11 @@ impl Fold<'_> {
                     self.state.is_to_be_undone = !flaw::forgets_gates_that_undo();
                 }
                 self.state.steps[step].is_doubtful = true;
+                // A run that is opened again does it anew, unless nobody has said yet that the output will not do.
+                self.state.steps[step].body = match on_failure {
+                    GateFailure::Escalate => Body::Asked(Box::new(Ask::unasked(verdict.clone(), output.clone()))),
+                    _ => Body::Closed,
+                };
                 self.end_step(step, StepPhase::Failed, Some(verdict), output);
             }
         }

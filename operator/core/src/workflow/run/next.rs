@@ -77,6 +77,11 @@ impl Memo {
         self.failing.contains(&step)
     }
 
+    /// The run is opened again: what was noted for the round before is of no use any more.
+    pub(super) fn begin_round(&mut self) {
+        *self = Self { withdrawals: std::mem::take(&mut self.withdrawals), ..Self::default() };
+    }
+
     /// The end that was handed out is not the end: the run undoes what was done.
     pub(super) fn begin_anew(&mut self) {
         self.is_finishing = false;
@@ -181,8 +186,7 @@ pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, 
 /// How the run ends when it has to end now.
 fn end(plan: &Plan, state: &State, now: Timestamp) -> Option<(FinalPhase, String)> {
     let failed = |message: String| {
-        let is_unknown = state.failed.iter().any(|step| state.steps[*step].phase == StepPhase::OutcomeUnknown);
-        Some((if is_unknown { FinalPhase::OutcomeUnknown } else { FinalPhase::Failed }, message))
+        Some((if state.is_anything_unknown() { FinalPhase::OutcomeUnknown } else { FinalPhase::Failed }, message))
     };
     if state.control.terminated.is_some() {
         return state.end_of_termination(plan);
@@ -328,7 +332,8 @@ fn dispatch_one(
     if memo.failing.contains(&key.step) && key.part != Part::Compensate {
         return None;
     }
-    let (task, TaskState { status: Status::Due(_), attempt, .. }) = state.definition(plan, key).zip(state.task(key))?
+    let (task, of_task @ TaskState { status: Status::Due(_), .. }) =
+        state.definition(plan, key).zip(state.task(key))?
     else {
         return None;
     };
@@ -345,7 +350,7 @@ fn dispatch_one(
     let deadline = end_of_step.into_iter().chain(state.end_of_time()).min().unwrap_or(Timestamp::MAX);
     Some(Action::Dispatch {
         path: plan.path(key),
-        attempt: attempt.saturating_add(1),
+        attempt: state.next_attempt(of_task),
         agent: task.agent.clone(),
         input,
         timeout: task.timeout,

@@ -21,6 +21,7 @@ impl Fold<'_> {
         match self.is_loop_over(step, output) {
             Err(error) => {
                 let message = format!("loop.until: {error}");
+                self.state.steps[step].body = Body::Closed;
                 self.end_step(step, StepPhase::Failed, Some(message), output.clone());
             }
             Ok(true) if !flaw::repeats_forever() => self.succeed(step, output.clone()),
@@ -36,7 +37,11 @@ impl Fold<'_> {
                 let until = &definition.until;
                 let message = format!("loop: {until} does not hold after {next} iterations, and no more are allowed");
                 match definition.on_exhausted {
-                    Exhausted::Fail => self.end_step(step, StepPhase::Failed, Some(message), output.clone()),
+                    Exhausted::Fail => {
+                        // A run that is opened again begins the loop anew.
+                        self.state.steps[step].body = Body::Closed;
+                        self.end_step(step, StepPhase::Failed, Some(message), output.clone());
+                    }
                     Exhausted::Continue => {
                         self.state.steps[step].message = Some(message);
                         self.succeed(step, output.clone());

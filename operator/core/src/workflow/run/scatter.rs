@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     StepPhase,
-    state::{Body, Status},
+    state::{Body, ScatterState, Status},
     step::Fold,
 };
 use crate::{
@@ -18,6 +18,20 @@ use crate::{
 };
 
 impl Fold<'_> {
+    /// Targets whose answers cannot be enough any more, whatever the others say, are all asked again when the run is opened again.
+    pub(super) fn ask_again(&self, step: usize, scatter: &mut ScatterState) {
+        scatter.failed = 0;
+        let open = scatter.tasks.len().saturating_sub(scatter.answers.len());
+        let is_hopeless = self.plan.scatter(step).is_none_or(|(definition, _)| {
+            matches!(gather::judge(&definition.gather, &scatter.answers, open), Verdict::Hopeless(_))
+        });
+        if is_hopeless {
+            scatter.answers.clear();
+            let done = scatter.tasks.iter_mut().filter(|task| matches!(task.status, Status::Succeeded(_)));
+            done.for_each(|task| task.status = Status::Due(None));
+        }
+    }
+
     /// An answer that cannot be judged is worth as much as none: its target counts as failed.
     pub(super) fn target_answered(&mut self, step: usize, target: usize, output: &Value) {
         match self.answer(step, target, output) {

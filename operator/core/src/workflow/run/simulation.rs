@@ -10,6 +10,7 @@
 //! | I3 one accepted effect | attempts, effects as agents count them, the output | `Duplicates`, `Deduplication`, `Fallback` |
 //! | I8 compensation | once, in reverse, one at a time, never what was not begun, and when a gate says so | `OrderOfCompensation`, `GateThatUndoes` |
 //! | I9 order | nothing starts before what it depends on, and has passed its judge | `Dependencies`, `Judgement`, `Tree` |
+//! | a run that is opened again | what is done is not begun again, ends and openings alternate | `DoneTwice` |
 //! | I11 the same seed, the same trace | two simulations of a seed | `Chance` |
 //!
 //! `make simulate SEEDS=50000` looks at many seeds.
@@ -143,6 +144,57 @@ proptest! {
     fn every_new_run_keeps_its_promises_too(seed in any::<u64>()) {
         checked(seed).map_err(TestCaseError::fail)?;
     }
+}
+
+/// A run that is opened again whenever it did not end well, up to three times.
+fn checked_rounds(seed: u64) -> Result<(), String> {
+    let mut world = simulate(seed);
+    for _ in 0..3 {
+        check::reopened::check(&world.definition, &world.journal)?;
+        if !world.reopen() {
+            break;
+        }
+        for _ in 0..CHOICES / 2 {
+            world.choose();
+        }
+        world.come_to_the_end();
+    }
+    check::reopened::check(&world.definition, &world.journal)?;
+    check::check_effects(&world.effects)?;
+    let replayed = world.replayed();
+    if world.owners.iter().all(|owner| owner.run.state == replayed.state) {
+        return Ok(());
+    }
+    Err("I11: a replay sees something else".to_owned())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_run_that_is_opened_again_keeps_its_promises(seed in any::<u64>()) {
+        checked_rounds(seed).map_err(TestCaseError::fail)?;
+    }
+}
+
+#[test]
+fn a_run_that_was_opened_again_wrongly_once() {
+    assert_eq!(checked_rounds(15_232_341_209_242_087_446), Ok(()));
+}
+
+#[test]
+fn many_runs_are_opened_again() {
+    assert_eq!(find_failure(0..SEEDS / 10, |seed| checked_rounds(seed).map(|()| 1)), None);
+}
+
+#[test]
+fn the_checks_find_an_engine_that_repeats_what_is_done() {
+    flaw::switch(Some(Flaw::DoneTwice));
+    let caught = (0..100)
+        .filter(|seed| catch_unwind(AssertUnwindSafe(|| checked_rounds(*seed))).map_or(true, |found| found.is_err()));
+    let caught = caught.count();
+    flaw::switch(None);
+    assert!(caught > 5, "{caught}");
 }
 
 /// The seeds on which an engine, broken or not, is caught, with what was found.

@@ -260,6 +260,8 @@ pub(super) enum Status {
     Succeeded(Value),
     /// Ended badly for good.
     Failed,
+    /// Nobody knows how its last attempt ended, for this reason.
+    Unknown(String),
 }
 
 impl TaskState {
@@ -269,17 +271,13 @@ impl TaskState {
         Self { status: Status::Due(None), attempt: 0, failures: 0, verdict: None, is_fallback: false };
 }
 
-impl State {
-    pub(super) fn accepted(
-        plan: &Plan,
-        parameters: BTreeMap<String, Value>,
-        cause: String,
-        accepted_at: Timestamp,
-    ) -> Self {
-        let steps = plan.steps.iter().zip(&plan.definition.steps).map(|(_, step)| StepState {
+impl StepState {
+    /// A step that waits for so many others.
+    pub(super) const fn pending(waits_for: usize) -> Self {
+        Self {
             phase: StepPhase::Pending,
             message: None,
-            waits_for: step.after.len(),
+            waits_for,
             blocked_by: None,
             decision: None,
             is_doubtful: false,
@@ -295,7 +293,18 @@ impl State {
             body: Body::Closed,
             judging: None,
             judged: 0,
-        });
+        }
+    }
+}
+
+impl State {
+    pub(super) fn accepted(
+        plan: &Plan,
+        parameters: BTreeMap<String, Value>,
+        cause: String,
+        accepted_at: Timestamp,
+    ) -> Self {
+        let steps = plan.steps.iter().zip(&plan.definition.steps).map(|(_, step)| StepState::pending(step.after.len()));
         Self {
             parameters: Value::Object(Map::from_iter(parameters)),
             cause,
@@ -330,21 +339,7 @@ impl State {
             let judging = self.steps.get(key.step)?.judging.as_ref();
             return judging.filter(|judging| judging.round == round).map(|judging| &judging.task);
         }
-        match (&self.steps.get(key.step)?.body, key.part) {
-            (Body::Task(task), Part::Only) => Some(task),
-            (Body::Map(map), Part::Item(index)) => map.tasks.get(index),
-            (Body::Scatter(scatter), Part::Item(index)) => scatter.tasks.get(index),
-            (Body::Loop(repeated), Part::Item(index)) => (repeated.index == index).then_some(&repeated.task),
-            (Body::Map(map), Part::Reduce) => map.reduce.as_ref().map(|(task, _)| task),
-            (Body::Map(map), Part::Group { level, group }) => {
-                let tree = map.tree.as_ref().filter(|tree| tree.level == level)?;
-                tree.groups.get(group).map(|(task, _)| task)
-            }
-            (Body::Chains(chains), Part::Stage { chain, stage }) => {
-                chains.get(chain).filter(|chain| chain.stage == stage && !chain.is_done).map(|chain| &chain.task)
-            }
-            _ => None,
-        }
+        self.steps.get(key.step)?.body.task(key.part)
     }
 
     pub(super) fn task_mut(&mut self, key: TaskKey) -> Option<&mut TaskState> {
@@ -356,22 +351,7 @@ impl State {
             let judging = self.steps.get_mut(key.step)?.judging.as_mut();
             return judging.filter(|judging| judging.round == round).map(|judging| &mut judging.task);
         }
-        match (&mut self.steps.get_mut(key.step)?.body, key.part) {
-            (Body::Task(task), Part::Only) => Some(task),
-            (Body::Map(map), Part::Item(index)) => map.tasks.get_mut(index),
-            (Body::Scatter(scatter), Part::Item(index)) => scatter.tasks.get_mut(index),
-            (Body::Loop(repeated), Part::Item(index)) => (repeated.index == index).then_some(&mut repeated.task),
-            (Body::Map(map), Part::Reduce) => map.reduce.as_mut().map(|(task, _)| task),
-            (Body::Map(map), Part::Group { level, group }) => {
-                let tree = map.tree.as_mut().filter(|tree| tree.level == level)?;
-                tree.groups.get_mut(group).map(|(task, _)| task)
-            }
-            (Body::Chains(chains), Part::Stage { chain, stage }) => chains
-                .get_mut(chain)
-                .filter(|chain| chain.stage == stage && !chain.is_done)
-                .map(|chain| &mut chain.task),
-            _ => None,
-        }
+        self.steps.get_mut(key.step)?.body.task_mut(key.part)
     }
 
     /// The variables that every expression reads, as far as this one needs them.

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    MAX_ITEMS, StepPhase, flaw,
+    MAX_ITEMS, StepPhase,
+    approval::Ask,
+    flaw,
     next::Memo,
     plan::{BodyPlan, Plan, WaitPlan},
     state::{Body, ChainState, Decision, LoopState, MapState, Part, ScatterState, State, Status, TaskKey, TaskState},
@@ -55,7 +57,15 @@ impl Fold<'_> {
             self.state.steps[step].started_at = Some(self.at);
             return self.ask(step, None);
         }
-        let body = match self.body(step) {
+        let left = match self.take_up(step) {
+            // The output is there: what its gate said of it is asked again.
+            Some(Body::Asked(ask)) => {
+                return self.gate_once_more(step, *ask);
+            }
+            left => left,
+        };
+        let is_taken_up = left.is_some();
+        let body = match left.map_or_else(|| self.body(step), Ok) {
             Ok(body) => body,
             Err(reason) => return self.decide(step, Decision::Fail(reason)),
         };
@@ -70,22 +80,32 @@ impl Fold<'_> {
         match &self.state.steps[step].body {
             Body::Closed | Body::Asked(_) => {}
             Body::Task(_) => self.memo.fresh.push(TaskKey { step, part: Part::Only }),
+            Body::Map(map) if map.reduce.is_some() => self.memo.fresh.push(TaskKey { step, part: Part::Reduce }),
+            Body::Map(map) if map.tree.is_some() => self.take_up_tree(step),
             Body::Map(_) => self.go_on_with_map(step),
             Body::Scatter(scatter) => {
-                self.memo
-                    .fresh
-                    .extend((0..scatter.tasks.len()).map(|target| TaskKey { step, part: Part::Item(target) }));
+                let due = scatter.tasks.iter().enumerate().filter(|(_, task)| matches!(task.status, Status::Due(_)));
+                self.memo.fresh.extend(due.map(|(target, _)| TaskKey { step, part: Part::Item(target) }));
             }
-            Body::Loop(_) => self.memo.fresh.push(TaskKey { step, part: Part::Item(0) }),
+            Body::Loop(repeated) => {
+                let iteration = repeated.index;
+                self.state.steps[step].tasks = iteration as u64 + 1;
+                self.state.steps[step].succeeded += iteration as u64;
+                self.memo.fresh.push(TaskKey { step, part: Part::Item(iteration) });
+            }
             Body::Wait(until) => {
                 let until = *until;
                 self.memo.wait_until(until, step);
                 self.state.steps[step].message = Some(format!("waits until {until}"));
             }
             Body::Chains(chains) => {
-                let keys = (0..chains.len()).map(|chain| TaskKey { step, part: Part::Stage { chain, stage: 0 } });
-                self.memo.fresh.extend(keys);
+                let open = chains.iter().enumerate().filter(|(_, state)| !state.is_done);
+                let stages = open.map(|(chain, state)| Part::Stage { chain, stage: state.stage });
+                self.memo.fresh.extend(stages.map(|part| TaskKey { step, part }));
             }
+        }
+        if is_taken_up {
+            self.end_what_is_done(step);
         }
     }
 
@@ -229,8 +249,16 @@ impl Fold<'_> {
             return;
         };
         while map.opened < map.items.len() && map.opened - map.closed < definition.max_parallel as usize {
-            map.tasks[map.opened].status = Status::Due(None);
-            self.memo.fresh.push(TaskKey { step, part: Part::Item(map.opened) });
+            let task = &mut map.tasks[map.opened];
+            match task.status {
+                // What is left of a round before.
+                Status::Succeeded(_) => map.closed += 1,
+                Status::Unknown(_) => {}
+                _ => {
+                    task.status = Status::Due(None);
+                    self.memo.fresh.push(TaskKey { step, part: Part::Item(map.opened) });
+                }
+            }
             map.opened += 1;
         }
         if map.closed < map.items.len() {
@@ -304,7 +332,9 @@ impl Fold<'_> {
     }
 
     pub(super) fn end_step(&mut self, step: usize, phase: StepPhase, message: Option<String>, output: Value) {
-        let was_in_flight = self.state.in_flight.contains(&TaskKey { step, part: Part::Only });
+        let only = TaskKey { step, part: Part::Only };
+        let was_in_flight = self.state.in_flight.contains(&only) || self.state.control.doubts.contains(&only);
+        let phase = self.settle_doubts(step, phase);
         self.withdraw_tasks(step);
         self.stop_asking(step);
         let state = &mut self.state.steps[step];
@@ -316,8 +346,10 @@ impl Fold<'_> {
         state.message = message;
         state.decision = None;
         state.ended_at = Some(self.at);
-        state.body = Body::Closed;
-        state.judging = None;
+        let mut body = std::mem::replace(&mut state.body, Body::Closed);
+        if let Some(judging) = state.judging.take() {
+            body = Body::Asked(Box::new(Ask::unasked(String::new(), judging.output)));
+        }
         state.view = Value::Object(Map::from_iter([
             ("output".to_owned(), output),
             ("phase".to_owned(), Value::from(phase.as_str())),
@@ -328,6 +360,7 @@ impl Fold<'_> {
             _ => false,
         };
         self.state.ended += 1;
+        self.leave(step, phase, body);
         if matches!(phase, StepPhase::Failed | StepPhase::OutcomeUnknown) && !self.state.failed.contains(&step) {
             self.state.failed.push(step);
         }

@@ -1,5 +1,7 @@
 //! What a run tells about itself: phases, progress, messages, output.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -78,7 +80,9 @@ impl Run {
         }
         let undoing = || self.state.progress_of_compensation(&self.plan);
         let asking = || self.whom_it_waits_for();
-        self.state.pause_message().or_else(undoing).or_else(asking).or_else(|| failures(&self.plan, &self.state))
+        let doubts = || self.state.doubts_message(&self.plan);
+        let failing = || failures(&self.plan, &self.state);
+        self.state.pause_message().or_else(doubts).or_else(undoing).or_else(asking).or_else(failing)
     }
 
     /// Whether somebody asked to cancel it.
@@ -124,10 +128,12 @@ impl Run {
     /// The steps in the order of the definition.
     pub fn steps(&self) -> impl Iterator<Item = StepView<'_>> {
         let is_ended = self.state.finished.is_some();
+        let asked: BTreeSet<usize> = self.state.control.doubts.iter().map(|key| key.step).collect();
         self.plan.definition.steps.iter().enumerate().map(move |(index, step)| {
             let state = self.state.steps.get(index);
             let phase = match state.map_or(StepPhase::Pending, |state| state.phase) {
                 StepPhase::Pending if is_ended => StepPhase::Skipped,
+                StepPhase::Running if is_ended && asked.contains(&index) => StepPhase::OutcomeUnknown,
                 StepPhase::Running | StepPhase::Waiting if is_ended => StepPhase::Cancelled,
                 StepPhase::Compensating if is_ended => StepPhase::OutcomeUnknown,
                 phase => phase,

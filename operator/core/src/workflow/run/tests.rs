@@ -11,9 +11,12 @@ mod judges;
 mod loops;
 mod maps;
 mod patterns;
+mod reopen;
+mod reopen_kinds;
 mod scatter;
 mod seeds;
 mod waits;
+mod waits_for;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -46,6 +46,17 @@ impl Fold<'_> {
         self.go_on_with_tree(step);
     }
 
+    /// Goes on with the level that a round before has left.
+    pub(super) fn take_up_tree(&mut self, step: usize) {
+        if let Body::Map(map) = &mut self.state.steps[step].body
+            && let Some(tree) = &mut map.tree
+        {
+            let is_done = |(task, _): &&(TaskState, Value)| matches!(task.status, Status::Succeeded(_));
+            (tree.opened, tree.running, tree.closed) = (0, 0, tree.groups.iter().filter(is_done).count());
+        }
+        self.go_on_with_tree(step);
+    }
+
     pub(super) fn group_reduced(&mut self, step: usize, group: usize, output: &Value) {
         if let Body::Map(map) = &mut self.state.steps[step].body
             && let Some(tree) = &mut map.tree

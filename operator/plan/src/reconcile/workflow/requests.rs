@@ -100,5 +100,6 @@ pub fn wanted_runs(object: &Workflow) -> Vec<String> {
         .then(|| names::generation_run(&workflow, &uid, object.metadata.generation.unwrap_or_default()));
     let requested =
         object.annotations().get(names::ANNOTATION_RUN).map(|request| names::requested_run(&workflow, &uid, request));
-    generation.into_iter().chain(requested).collect()
+    // A run that is opened again is wanted as it was when it was new, and whatever was asked for since is the more recent wish.
+    control::retried(object).into_iter().chain(generation).chain(requested).collect()
 }

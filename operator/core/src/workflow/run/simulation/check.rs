@@ -6,6 +6,7 @@ mod decided;
 mod gathered;
 mod judged;
 mod maps;
+pub(super) mod reopened;
 mod repeated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +23,8 @@ use super::{
 use crate::{
     id::TaskPath,
     workflow::{
-        definition::{Definition, Reduce, Retry, Step, StepKind},
-        journal::{Entry, FinalPhase, Outcome, RunEvent},
+        definition::{Definition, Reduce, Retry, Step, StepKind, UnknownPolicy},
+        journal::{Entry, FinalPhase, Outcome, Resolution, RunEvent},
     },
 };
 
@@ -37,7 +38,14 @@ struct Facts<'j> {
     skipped: BTreeMap<&'j str, usize>,
     failed: BTreeMap<&'j str, usize>,
     waited: BTreeMap<&'j str, usize>,
-    decided: BTreeMap<&'j str, decided::Said>,
+    /// What was said about the questions of each step, in order.
+    decided: BTreeMap<&'j str, Vec<decided::Said>>,
+    /// How often the run was opened again before the entry that is read.
+    round: u32,
+    /// Attempts that a person has said to be not done; what is told of them after that is old.
+    void: BTreeSet<Attempt>,
+    /// A person is asked about what is not known.
+    is_asking: bool,
     lost: Option<usize>,
     finished: Vec<(usize, FinalPhase, &'j str)>,
 }
@@ -51,17 +59,19 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
         failed: BTreeMap::new(),
         waited: BTreeMap::new(),
         decided: BTreeMap::new(),
+        round: 0,
+        void: BTreeSet::new(),
+        is_asking: false,
         lost: None,
         finished: Vec::new(),
     };
     for (position, (entry, written)) in journal.iter().enumerate() {
-        if let Some((step, said)) = decided::said(entry, position, *written) {
-            facts.decided.entry(step).or_insert(said);
-        }
+        facts.note_decision(entry, position, *written);
         match entry {
             Entry::Dispatched { path, attempt, .. } => {
                 facts.dispatched.entry((path.clone(), *attempt)).or_insert(position);
             }
+            Entry::Result { path, attempt, .. } if facts.void.contains(&(path.clone(), *attempt)) => {}
             Entry::Result { path, attempt, outcome } => {
                 facts.results.entry((path.clone(), *attempt)).or_insert((position, outcome));
             }
@@ -70,6 +80,18 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
             }
             Entry::Run(RunEvent::Withdrawn { path, attempt }) => {
                 facts.withdrawn.entry((path.clone(), *attempt)).or_insert(position);
+            }
+            Entry::Run(RunEvent::Accepted { definition, .. }) => {
+                facts.is_asking = definition.on_unknown == UnknownPolicy::Ask;
+            }
+            Entry::Run(RunEvent::Reopened { unknown, .. }) => {
+                facts.round += 1;
+                for of in unknown {
+                    facts.results.entry((of.path.clone(), of.attempt)).or_insert((position, &UNKNOWN));
+                }
+            }
+            Entry::Run(RunEvent::Resolved { path, attempt, resolution, .. }) => {
+                facts.resolve((path.clone(), *attempt), position, resolution);
             }
             Entry::Run(RunEvent::StepSkipped { step, .. }) => {
                 facts.skipped.entry(step.as_str()).or_insert(position);
@@ -90,7 +112,29 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
     facts
 }
 
+/// An attempt that must not be repeated and was not answered when its run was opened again.
+static UNKNOWN: Outcome = Outcome::Unknown { message: String::new() };
+
+/// What a person says to be done is done.
+static DONE: Outcome = Outcome::Succeeded { output: Value::Null };
+
 impl Facts<'_> {
+    fn resolve(&mut self, attempt: Attempt, position: usize, resolution: &Resolution) {
+        if !matches!(self.results.get(&attempt), Some((_, Outcome::Unknown { .. }))) {
+            return;
+        }
+        match resolution {
+            Resolution::Done { .. } => {
+                self.results.insert(attempt, (position, &DONE));
+            }
+            Resolution::NotDone => {
+                self.results.remove(&attempt);
+                self.withdrawn.insert(attempt.clone(), position);
+                self.void.insert(attempt);
+            }
+        }
+    }
+
     fn of_step<'f>(&'f self, step: &'f Step) -> impl Iterator<Item = (&'f Attempt, usize)> {
         let is_of_step =
             |path: &TaskPath| path.parts().next() == Some(step.name.as_str()) && !compensated::is_undoing(path);
@@ -141,7 +185,8 @@ pub(super) fn check_effects(effects: &BTreeMap<Attempt, u32>) -> Result<(), Stri
 fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), String> {
     for (task, position) in &facts.dispatched {
         let (path, attempt) = task;
-        let Some(before) = attempt.checked_sub(1).filter(|before| *before > 0) else { continue };
+        // Attempts of each round are numbered from the next thousand.
+        let Some(before) = attempt.checked_sub(1).filter(|before| *before % 1_000 > 0) else { continue };
         let before = (path.clone(), before);
         let is_withdrawn = facts.is_withdrawn_before(&before, *position);
         match facts.results.get(&before) {
@@ -159,14 +204,14 @@ fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), Stri
         }
     }
     for step in &definition.steps {
-        let mut failures: BTreeMap<&TaskPath, u32> = BTreeMap::new();
+        let mut failures: BTreeMap<(&TaskPath, u32), u32> = BTreeMap::new();
         for (task, position) in facts.of_step(step).chain(facts.of_compensation(step)) {
             let before = (task.0.clone(), task.1.saturating_sub(1));
             let is_failed = facts.results.get(&before).is_some_and(|(at, _)| *at < position)
                 && !facts.withdrawn.contains_key(&before);
-            *failures.entry(&task.0).or_default() += u32::from(is_failed);
+            *failures.entry((&task.0, task.1 / 1_000)).or_default() += u32::from(is_failed);
         }
-        for (path, failures) in failures {
+        for ((path, _), failures) in failures {
             let limit = retry_of(step, path).map_or(0, |retry| retry.limit);
             let limit = limit + judged::repetitions_by_fallback(step, path);
             if failures > limit {
@@ -334,7 +379,7 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
     let good = good_paths(facts, step, end);
     match &step.kind {
         StepKind::Wait(_) => Value::Null,
-        StepKind::Approval(_) => facts.decided.get(name.as_str()).map_or(Value::Null, |said| said.output.clone()),
+        StepKind::Approval(_) => facts.said(step, end).map_or(Value::Null, |said| said.output.clone()),
         StepKind::Task(_) | StepKind::Workflow(_) => json!(name.as_str()),
         StepKind::Loop(of) => json!(format!("{name}:{}", super::repeated::expected(of).0 - 1)),
         StepKind::Pipeline(stages) => json!(format!("{name}:{}", stages[stages.len() - 1].name)),

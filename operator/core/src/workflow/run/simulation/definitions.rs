@@ -8,7 +8,7 @@ use super::{judged, maps, repeated, world::Random};
 use crate::workflow::{
     approval::{Approval, TimeoutDecision},
     child::SubWorkflow,
-    definition::{Definition, FailurePolicy, Gate, GateFailure, Gather, Late, ScatterStep, Step, StepKind, Task, Wait},
+    definition::{Definition, FailurePolicy, Gate, GateFailure, Gather, Late, ScatterStep, Step, StepKind, Task, UnknownPolicy, Wait},
     samples::{approval, branch, definition, holds, map, map_step, name, once, stage, step},
 };
 
@@ -64,6 +64,10 @@ pub(super) fn random_definition(random: &mut Random) -> Definition {
             made.on_failure = FailurePolicy::Stop;
             made.steps.iter_mut().for_each(judged::undo_nothing);
         }
+    }
+    // Without a draw of its own, so that the seeds of the other tests stay what they are.
+    if random.clone().is(30) {
+        made.on_unknown = UnknownPolicy::Ask;
     }
     made
 }

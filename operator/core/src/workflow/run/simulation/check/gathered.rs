@@ -37,6 +37,7 @@ pub(super) fn gathered(facts: &Facts<'_>, step: &Step, scatter: &ScatterStep, po
                 *failures += 1;
                 gathered.failed += usize::from(!reason.is_retryable() || *failures > scatter.task.retry.limit);
             }
+            Outcome::Unknown { .. } if facts.is_asking => {}
             Outcome::Unknown { .. } => return None,
         }
         if gathered.is_decided(scatter) {
