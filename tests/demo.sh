@@ -10,6 +10,7 @@ mkdir -p "$demo"
 export PATH=$tools:$PATH
 trap abandon EXIT
 
+need_disk 15
 need_rust
 need_package cc gcc
 step licensecheck "looking for the independent tool, licensecheck" "$sample/install-licensecheck.sh"

@@ -133,6 +133,7 @@ rung_cluster() {
   remove=
 }
 
+need_disk 20
 need_rust
 need_package cc gcc
 export PATH=$state/tools:$PATH TETRARCH_TOOLS=$state/tools TETRARCH_AUDIT_DATASET=$state/test-dataset/dataset.json

@@ -80,7 +80,8 @@ root_run() {
   fi
 }
 
-# need_disk GIB: says it early when the disk may fill up on the way; what is there already from an earlier time counts for nothing.
+# need_disk GIB: says it early when the disk may fill up on the way. It only says so, because less is enough where an earlier
+# run has built much of it.
 need_disk() {
   local free
   free=$(df --output=avail -BG "$root" | tail -n 1 | tr -dc '[:digit:]')
