@@ -4,7 +4,13 @@
 
 mod world;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -15,12 +21,13 @@ use tetrarch_core::workflow::{
     trigger::Trigger,
 };
 use tetrarch_protocol::{
+    control::{Control, Retry},
     snapshot::{TriggerSnapshot, WorkflowSnapshot},
     stream::WORK,
     summary::Phase,
 };
 use tetrarch_supervisor::journal::Body;
-use world::{World, echo, step, wanted, workflow_with};
+use world::{Behaviour, World, echo, fail, run_id, step, succeed, wanted, workflow_with};
 
 fn scan(keep: u32) -> Definition {
     workflow_with("scan", json!([step("look", &[], json!({"found": 3}))]), json!({"keepRuns": keep}))
@@ -161,5 +168,28 @@ async fn what_ended_before_the_trigger_was_written_begins_nothing() {
     want_report(&world, vec![trigger(None, Timestamp::now())]).await;
     world.want(&scan(10), &["scan-1", "scan-2"]).await;
     assert_eq!(await_followers(&world, 1).await, [("scan-2".to_owned(), json!({"of": "scan-2"}))]);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_opened_again_is_followed_when_it_meets_the_condition_then() {
+    let world = World::start().await;
+    let is_repaired = Arc::new(AtomicBool::new(false));
+    let behaviour: Behaviour = {
+        let is_repaired = is_repaired.clone();
+        Arc::new(move |_, input| if is_repaired.load(Ordering::SeqCst) { succeed(input) } else { fail("broken") })
+    };
+    let _agent = world.agent("worker", behaviour).await;
+    let replica = world.replica("one").await;
+    let mut after = trigger(Some("run.phase == 'Succeeded'"), Timestamp::now());
+    after.trigger.phases.push(FinalPhase::Failed);
+    want_report(&world, vec![after]).await;
+    world.want(&scan(10), &["scan-1"]).await;
+    assert_eq!(world.await_end("scan", "scan-1").await.phase, Phase::Failed);
+    assert_eq!(followers(&world).await, []);
+    is_repaired.store(true, Ordering::SeqCst);
+    let retry = Retry { run: run_id("scan-1"), request: "again".to_owned(), cause: "by ada".to_owned(), stamp: None };
+    world.want_under(&scan(10), &["scan-1"], Control { retry: vec![retry], ..Control::default() }).await;
+    assert_eq!(await_followers(&world, 1).await, [("scan-1".to_owned(), json!({"of": "scan-1"}))]);
     replica.stop().await;
 }

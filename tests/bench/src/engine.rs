@@ -16,7 +16,7 @@ use tetrarch_core::{
     id::{Name, RunId},
     priority::{Class, ClassLimits},
     workflow::definition::{
-        AgentSelector, Definition, FailurePolicy, MapStep, Reduce, Retry, Stage, Step, StepKind, Task,
+        AgentSelector, Definition, FailurePolicy, MapStep, Reduce, Retry, Stage, Step, StepKind, Task, UnknownPolicy,
     },
 };
 use tetrarch_protocol::{

@@ -213,6 +213,9 @@ impl Driver {
                 tracing::info!(run = %id, "run opened again");
             }
             self.runs.reopen(id);
+            // Its next end may meet conditions that this one did not.
+            self.completions.reconsider();
+            self.changed.completions = true;
         }
         if let Some(slot) = self.runs.get(id) {
             self.changed.summaries.insert(slot.run.definition().workflow.clone());

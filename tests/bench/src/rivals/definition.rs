@@ -9,7 +9,7 @@ use tetrarch_core::{
     priority::Class,
     workflow::definition::{
         AgentSelector, Branch, Definition, FailurePolicy, Gather, Late, MapStep, Reduce, Retry, ScatterStep, Stage,
-        Step, StepKind, Task,
+        Step, StepKind, Task, UnknownPolicy,
     },
 };
 
@@ -82,10 +82,12 @@ pub fn definition(workflow: &str, shape: Shape, width: usize, millis: u64) -> Re
         class: Class::Normal,
         timeout: None,
         on_failure: if shape == Shape::Saga { FailurePolicy::Compensate } else { FailurePolicy::Stop },
+        on_unknown: UnknownPolicy::Fail,
         parameters: BTreeMap::new(),
         steps,
         output: Some(json!("done")),
         keep_runs: 3,
+        keep_runs_for: None,
         weight: tetrarch_core::fairness::WEIGHT,
         max_concurrent_runs: None,
     })

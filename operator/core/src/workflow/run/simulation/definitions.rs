@@ -8,7 +8,10 @@ use super::{judged, maps, repeated, world::Random};
 use crate::workflow::{
     approval::{Approval, TimeoutDecision},
     child::SubWorkflow,
-    definition::{Definition, FailurePolicy, Gate, GateFailure, Gather, Late, ScatterStep, Step, StepKind, Task, UnknownPolicy, Wait},
+    definition::{
+        Definition, FailurePolicy, Gate, GateFailure, Gather, Late, ScatterStep, Step, StepKind, Task, UnknownPolicy,
+        Wait,
+    },
     samples::{approval, branch, definition, holds, map, map_step, name, once, stage, step},
 };
 

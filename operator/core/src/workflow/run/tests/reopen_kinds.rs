@@ -5,7 +5,7 @@ use crate::workflow::{
     approval::Decision,
     child::SubWorkflow,
     definition::{Exhausted, Gather, Late, LoopStep},
-    samples::{holds, repeated},
+    samples::{holds, judged, repeated},
 };
 
 fn cancel(driver: &mut Driver) {
@@ -139,4 +139,38 @@ fn an_attempt_that_another_owner_dispatched_after_the_end_is_not_forgotten() {
     assert_eq!(driver.run.unanswered().len(), 1);
     driver.event(RunEvent::Withdrawn { path: "a".parse().unwrap(), attempt: 2 });
     assert_eq!(driver.run.unanswered(), [], "no agent had taken it");
+}
+
+#[test]
+fn an_output_that_was_being_judged_is_judged_again_and_not_made_again() {
+    let mut draft = task_step("a", &[]);
+    draft.gate = Some(judged(GateFailure::Fail));
+    let mut driver = Driver::started(definition(vec![draft, task_step("b", &["a"])]));
+    driver.new_dispatches();
+    driver.succeed("a/1", json!("draft"));
+    let judging = driver.new_dispatches();
+    cancel(&mut driver);
+    reopen(&mut driver, &[]);
+    let again = driver.new_dispatches();
+    assert!(judging.starts_with("a:judge") && again.starts_with("a:judge") && judging != again, "{judging} {again}");
+    driver.succeed(again.trim(), json!({"score": 90}));
+    assert_eq!(driver.new_dispatches(), "b/1001");
+}
+
+#[test]
+fn groups_of_a_tree_that_are_reduced_stay_so() {
+    let tree = Reduce::Tree { task: once(json!("${results}")), fan_in: 2 };
+    let mut driver = Driver::started(definition(vec![map_step("m", &[], map(json!([1, 2, 3, 4]), tree))]));
+    for item in 0..4 {
+        driver.succeed(&format!("m:{item}/1"), json!(item));
+    }
+    driver.new_dispatches();
+    driver.succeed("m:reduce:0:0/1", json!("left"));
+    cancel(&mut driver);
+    reopen(&mut driver, &[]);
+    assert_eq!(driver.new_dispatches(), "m:reduce:0:1/1001");
+    driver.succeed("m:reduce:0:1/1001", json!("right"));
+    assert_eq!(driver.inputs["m:reduce:1:0"], json!(["left", "right"]));
+    driver.succeed("m:reduce:1:0/1001", json!("all"));
+    assert_eq!((driver.end().0, driver.run.output()), (FinalPhase::Succeeded, Some(json!({"m": "all"}))));
 }
