@@ -101,7 +101,7 @@ pub struct WorkflowSpec {
     #[serde(default = "default_keep_runs")]
     #[schemars(range(min = 1, max = 1000))]
     pub keep_runs: i32,
-    /// Longest time that a finished run is kept, such as `720h`. Default: for as long as `keepRuns` allows. The latest run is kept whatever its age.
+    /// Longest time that a finished run is kept, such as `168h`; at most `720h`. Default: for as long as `keepRuns` allows. The latest run is kept whatever its age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_runs_for: Option<DurationText>,
     /// Share of this Workflow where several compete for the queue of a pool or for the places of a class, in proportion to the weights of the others: with 200 it gets twice what one with 100 gets. Default 100.
