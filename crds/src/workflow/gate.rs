@@ -24,6 +24,7 @@ use crate::shared::AnyJson;
 pub struct Gate {
     /// JSON Schema of the output, of the draft 2020-12 unless `$schema` names another; it can refer to its own `$defs` and to nothing outside. What is wrong is told with its JSON pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("type" = "object"))]
     pub schema: Option<AnyJson>,
     /// One of `spec.schemas`, by its name and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,6 +63,7 @@ pub struct HandoffSchema {
     #[schemars(length(min = 1, max = 32), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))]
     pub version: String,
     /// JSON Schema, as in a gate's `schema`.
+    #[schemars(extend("type" = "object"))]
     pub schema: AnyJson,
 }
 
