@@ -24,6 +24,15 @@ count() {
     END { print p + 0, f + 0 }' "$1"
 }
 
+# failures LOG: the names of the tests that failed, each with where it failed.
+failures() {
+  awk '
+    match($0, /^---- .* stdout ----$/) { name = substr($0, 6, length($0) - 17) }
+    name != "" && / panicked at / { sub(/.* panicked at /, ""); place = $0; getline; print name ": " place " " $0; name = "" }
+    name != "" && /^Error: / { print name ": " $0; name = "" }
+    /^(--- FAIL|chart case .* failed$)/ { print }' "$1" | tr -cd '[:print:]\n' | cut -c1-300
+}
+
 # suite RUNG LOG TITLE COMMAND...: one step whose tests are counted; a step that dies without a failed test counts as one.
 suite() {
   local rung=$1 log=$2 status=0 sums
@@ -32,6 +41,10 @@ suite() {
   sums=$(count "$logs/$log.log")
   ((status == 0)) || [[ $sums != *" 0" ]] || sums="${sums% *} 1"
   echo "$sums" >>"$counts/$rung"
+  [[ $sums == *" 0" ]] || {
+    echo "${title[$rung]}: $1 ($log.log)"
+    failures "$logs/$log.log"
+  } >>"$counts/failed"
 }
 
 # prepare RUNG COMMAND...: a step without which the rung cannot run.
@@ -40,6 +53,7 @@ prepare() {
   shift
   step "$@" && return
   echo "0 1" >>"$counts/$rung"
+  echo "${title[$rung]}: $2 ($1.log)" >>"$counts/failed"
   return 1
 }
 
@@ -173,6 +187,10 @@ for rung in "$@"; do
   # A lane that died has told nothing.
   ((passed + failed > 0)) || all_failed=$((all_failed + 1))
 done
+if [[ -s $counts/failed ]]; then
+  echo "what failed:"
+  tail -n 30 "$counts/failed"
+fi
 echo "all rungs: $SECONDS s"
 echo "$all_passed passed, $all_failed failed"
 ((all_failed == 0 && all_passed > 0))
