@@ -4,7 +4,8 @@
 //! - no more calls run than there are slots;
 //! - every delivery ends in exactly one of: result then acknowledgement, acknowledgement of a task that ended before, hand-back, or (when another
 //!   sidecar has taken over meanwhile) silence;
-//! - a task that is not idempotent is called only under a mark of its own, and never when a mark of somebody else stands;
+//! - a task that is not idempotent is called only under a mark of its own, and never when a mark of somebody else stands; of such a one it is
+//!   said that nobody knows how it ended only when its pod has not been heard for as long as the bus itself waits;
 //! - once draining, no call starts, and what has not been called is handed back at once.
 
 pub mod event;
@@ -52,6 +53,12 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Time after which the server delivers a task again; it is extended every third of it.
     pub ack_wait: Duration,
+}
+
+impl Settings {
+    fn context(&self, key: Key, now: Now, draining: bool) -> Context<'_> {
+        Context { key, now, agent: &self.agent, ack_wait: self.ack_wait, draining }
+    }
 }
 
 /// The state of a session.
@@ -190,7 +197,7 @@ impl Session {
         let id = delivery.task.clone();
         let (mut task, unreadable) =
             Task::new(delivery.task, delivery.deliveries, brief, now.steady + self.settings.ack_wait / 3);
-        let ctx = Context { key, now, agent: &self.settings.agent, draining: false };
+        let ctx = self.settings.context(key, now, false);
         let order = match unreadable {
             Some(why) => task.end(
                 Outcome::Failed(FailureReason::DeadLettered, format!("the dispatch is no task envelope: {why}")),
@@ -233,11 +240,16 @@ impl Session {
     fn bus(&mut self, connected: bool, now: Now, actions: &mut Vec<Action>) {
         self.connected = connected;
         self.pulls.reset();
-        if connected {
-            for (key, task) in &mut self.tasks {
+        if !connected {
+            return;
+        }
+        let keys: Vec<Key> = self.tasks.keys().copied().collect();
+        for key in keys {
+            if let Some(task) = self.tasks.get_mut(&key) {
                 task.extend_at = now.steady + self.settings.ack_wait / 3;
-                actions.push(Action::Extend(*key));
             }
+            actions.push(Action::Extend(key));
+            self.with(key, now, actions, Task::renew_mark);
         }
     }
 
@@ -302,7 +314,7 @@ impl Session {
     ) {
         let draining = self.is_draining();
         let Some(task) = self.tasks.get_mut(&key) else { return };
-        let order = step(task, Context { key, now, agent: &self.settings.agent, draining });
+        let order = step(task, self.settings.context(key, now, draining));
         self.settle(key, order, actions);
     }
 
@@ -322,6 +334,7 @@ struct Context<'a> {
     key: Key,
     now: Now,
     agent: &'a str,
+    ack_wait: Duration,
     draining: bool,
 }
 

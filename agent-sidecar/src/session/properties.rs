@@ -114,7 +114,8 @@ impl World {
         let event = match order {
             Action::Inspect(key) => {
                 let mark = |calls, withdrawn| {
-                    Some(Mark { sequence: 3, agent: "pod-z".into(), at: now(0).wall, calls, withdrawn })
+                    let sequence = 3 + u64::from(way / 128);
+                    Some(Mark { sequence, agent: "pod-z".into(), at: now(0).wall, calls, withdrawn })
                 };
                 let known = |ended, mark| Some(Inspection { ended, mark });
                 Event::Inspected(

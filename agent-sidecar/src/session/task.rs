@@ -20,6 +20,8 @@ pub(super) enum Stage {
     Fresh,
     /// Its result and its last mark are being read.
     Inspecting { retry_at: Option<Duration> },
+    /// Somebody else has called an agent with it, and may yet report or show a sign of life.
+    Doubting { mark: Mark, until: Duration, retry_at: Duration },
     /// Its input is being loaded.
     Loading { retry_at: Option<Duration> },
     /// Its mark is being written.
@@ -34,7 +36,7 @@ pub(super) enum Stage {
 
 impl Stage {
     pub(super) fn occupies_slot(&self) -> bool {
-        !matches!(self, Self::Reporting { .. } | Self::Acking { .. })
+        !matches!(self, Self::Doubting { .. } | Self::Reporting { .. } | Self::Acking { .. })
     }
 }
 
@@ -90,7 +92,7 @@ impl Task {
 
     /// Whether it can go back as if it had never come.
     pub(super) fn is_untouched(&self) -> bool {
-        matches!(self.stage, Stage::Fresh | Stage::Inspecting { .. } | Stage::Loading { .. })
+        matches!(self.stage, Stage::Fresh | Stage::Inspecting { .. } | Stage::Doubting { .. } | Stage::Loading { .. })
             && (self.marks.tried.is_none() || self.marks.held)
     }
 
@@ -99,6 +101,7 @@ impl Task {
         match &self.stage {
             Stage::Inspecting { retry_at: Some(at) }
             | Stage::Loading { retry_at: Some(at) }
+            | Stage::Doubting { retry_at: at, .. }
             | Stage::Reporting { retry_at: Some(at), .. } => self.extend_at.min(*at),
             _ => self.extend_at,
         }
@@ -134,6 +137,10 @@ impl Task {
     }
 
     pub(super) fn inspected(&mut self, inspection: Option<Inspection>, ctx: Context<'_>) -> Order {
+        if let Stage::Doubting { mark, until, .. } = &self.stage {
+            let (before, until) = (mark.clone(), *until);
+            return self.inspected_again(inspection, &before, until, ctx);
+        }
         if !matches!(self.stage, Stage::Inspecting { .. }) {
             return Order::default();
         }
@@ -146,6 +153,46 @@ impl Task {
             Some(Inspection { mark: None, .. }) => self.proceed(ctx),
             Some(Inspection { mark: Some(mark), .. }) => self.weigh(&mark, ctx),
         }
+    }
+
+    /// What became of a task that somebody else has called an agent with, since it was last looked at.
+    fn inspected_again(
+        &mut self,
+        inspection: Option<Inspection>,
+        before: &Mark,
+        until: Duration,
+        ctx: Context<'_>,
+    ) -> Order {
+        match inspection {
+            Some(Inspection { ended: true, .. }) => self.acknowledge(ctx),
+            Some(Inspection { mark: Some(mark), .. }) if mark.withdrawn => self.weigh(&mark, ctx),
+            // It is worked on, and its pod is heard again.
+            Some(Inspection { mark: Some(mark), .. }) if mark.sequence != before.sequence => {
+                Order::last(vec![Action::Forget(ctx.key)])
+            }
+            Some(_) if until <= ctx.now.steady => self.end_unknown(before, ctx),
+            _ => {
+                self.stage = Stage::Doubting { mark: before.clone(), until, retry_at: ctx.now.steady + RETRY };
+                Order::default()
+            }
+        }
+    }
+
+    fn end_unknown(&mut self, mark: &Mark, ctx: Context<'_>) -> Order {
+        let message = format!(
+            "pod {} handed the task to its agent at {} and never reported; the agent may have done it",
+            mark.agent, mark.at
+        );
+        self.end(Outcome::Unknown(bounded(&message)), ctx)
+    }
+
+    /// Shows that it is still worked on, to those that got it too while the bus was away.
+    pub(super) fn renew_mark(&mut self, ctx: Context<'_>) -> Order {
+        let Marks { last, calls, held, .. } = self.marks;
+        if !held || !matches!(self.stage, Stage::Calling { .. }) {
+            return Order::default();
+        }
+        Order::go(Action::Mark(ctx.key, NewMark { at: ctx.now.wall, calls, withdrawn: false, after: last }))
     }
 
     /// Decides by the last mark that stands on the task.
@@ -161,12 +208,14 @@ impl Task {
         } else if self.marks.tried.is_some() {
             // Nobody had it when we looked first, so somebody took it over since: it is theirs.
             Order::last(vec![Action::Forget(ctx.key)])
+        } else if !self.brief.idempotent && mark.agent == ctx.agent {
+            // A process before this one, in the same pod.
+            self.end_unknown(mark, ctx)
         } else if !self.brief.idempotent {
-            let message = format!(
-                "pod {} handed the task to its agent at {} and never reported; the agent may have done it",
-                mark.agent, mark.at
-            );
-            self.end(Outcome::Unknown(bounded(&message)), ctx)
+            // The bus gives a task to somebody else also when it was away itself: then its pod is heard again soon.
+            let now = ctx.now.steady;
+            self.stage = Stage::Doubting { mark: mark.clone(), until: now + ctx.ack_wait, retry_at: now + RETRY };
+            Order::default()
         } else if mark.calls.saturating_add(1) >= MAX_DELIVERIES {
             // The first call of an idempotent task needs no mark, hence one more than the marks say.
             let message = format!(
@@ -197,6 +246,9 @@ impl Task {
     }
 
     pub(super) fn marked(&mut self, marked: Marked, ctx: Context<'_>) -> Order {
+        if let (Stage::Calling { .. }, Marked::Written(sequence)) = (&self.stage, marked) {
+            self.marks.last = sequence;
+        }
         if !matches!(self.stage, Stage::Marking) {
             return Order::default();
         }
@@ -265,6 +317,11 @@ impl Task {
         match &mut self.stage {
             Stage::Inspecting { retry_at } if due(retry_at) => {
                 *retry_at = None;
+                Order::go(Action::Inspect(ctx.key))
+            }
+            Stage::Doubting { retry_at, .. } if *retry_at <= ctx.now.steady => {
+                // The answer says when to look again.
+                *retry_at = Duration::MAX;
                 Order::go(Action::Inspect(ctx.key))
             }
             Stage::Loading { retry_at } if due(retry_at) => {

@@ -68,8 +68,21 @@ fn output() -> Answer {
 }
 
 fn standing(calls: u32, withdrawn: bool) -> Inspection {
-    let mark = Mark { sequence: 7, agent: "pod-z".into(), at: now(0).wall, calls, withdrawn };
+    standing_of("pod-z", 7, calls, withdrawn)
+}
+
+fn standing_of(agent: &str, sequence: u64, calls: u32, withdrawn: bool) -> Inspection {
+    let mark = Mark { sequence, agent: agent.into(), at: now(0).wall, calls, withdrawn };
     Inspection { ended: false, mark: Some(mark) }
+}
+
+/// A session that doubts whether the pod whose mark it found is still there.
+fn doubting() -> Session {
+    let mut session = ready(1);
+    deliver(&mut session, delivery(1, 1, 2, false));
+    assert_eq!(orders(&mut session, Event::Inspected(Key(1), Some(standing(1, false))), 1), []);
+    assert_eq!(orders(&mut session, Event::Tick, 2), [Action::Inspect(Key(1))]);
+    session
 }
 
 fn reported(actions: &[Action]) -> &Outcome {
@@ -153,12 +166,49 @@ fn a_task_that_is_not_idempotent_is_marked_before_the_call() {
 }
 
 #[test]
-fn a_standing_mark_of_another_pod_makes_it_unknown_without_a_call() {
-    let mut session = ready(1);
-    assert_eq!(deliver(&mut session, delivery(1, 1, 2, false)), [Action::Inspect(Key(1))]);
-    let actions = orders(&mut session, Event::Inspected(Key(1), Some(standing(1, false))), 1);
+fn a_pod_that_is_not_heard_for_as_long_as_the_bus_waits_makes_its_task_unknown_without_a_call() {
+    let mut session = doubting();
+    for at in 3..31 {
+        assert_eq!(orders(&mut session, Event::Inspected(Key(1), Some(standing(1, false))), at), [], "at {at}");
+        let looked = orders(&mut session, Event::Tick, at + 1);
+        assert!(looked.contains(&Action::Inspect(Key(1))), "at {at}: {looked:?}");
+    }
+    let actions = orders(&mut session, Event::Inspected(Key(1), Some(standing(1, false))), 31);
     let Outcome::Unknown(message) = reported(&actions) else { panic!("{actions:?}") };
     assert!(message.contains("pod-z"), "{message}");
+}
+
+#[test]
+fn a_process_before_in_the_same_pod_is_not_waited_for() {
+    let mut session = ready(1);
+    deliver(&mut session, delivery(1, 1, 2, false));
+    let ours = standing_of("pod-a", 7, 1, false);
+    let actions = orders(&mut session, Event::Inspected(Key(1), Some(ours)), 1);
+    assert!(matches!(reported(&actions), Outcome::Unknown(_)), "{actions:?}");
+}
+
+#[test]
+fn a_task_that_was_given_to_two_pods_by_a_bus_that_was_away_is_finished_by_the_first() {
+    let ended = Some(Inspection { ended: true, mark: None });
+    assert_eq!(orders(&mut doubting(), Event::Inspected(Key(1), ended), 3), [Action::Ack(Key(1))]);
+    let renewed = standing_of("pod-z", 8, 1, false);
+    assert_eq!(orders(&mut doubting(), Event::Inspected(Key(1), Some(renewed)), 3), [Action::Forget(Key(1))]);
+    let withdrawn = orders(&mut doubting(), Event::Inspected(Key(1), Some(standing(0, true))), 3);
+    assert!(matches!(withdrawn[..], [Action::Mark(..)]), "{withdrawn:?}");
+}
+
+#[test]
+fn a_pod_that_finds_the_bus_again_shows_that_it_still_works() {
+    let mut session = ready(1);
+    deliver(&mut session, delivery(1, 1, 1, false));
+    orders(&mut session, Event::Marked(Key(1), Marked::Written(5)), 1);
+    orders(&mut session, Event::Bus(false), 2);
+    let renewed = NewMark { at: now(3).wall, calls: 1, withdrawn: false, after: 5 };
+    assert_eq!(orders(&mut session, Event::Bus(true), 3), [Action::Extend(Key(1)), Action::Mark(Key(1), renewed)]);
+    assert_eq!(orders(&mut session, Event::Marked(Key(1), Marked::Written(9)), 3), []);
+    // The next sign stands after that one.
+    let actions = orders(&mut session, Event::Bus(true), 4);
+    assert!(matches!(actions[..], [_, Action::Mark(_, NewMark { after: 9, .. })]), "{actions:?}");
 }
 
 #[test]

@@ -134,7 +134,8 @@ async fn a_bus_that_is_killed_and_restarted_loses_nothing_and_repeats_nothing() 
     assert_eq!(results.len(), tasks);
     assert!(results.values().all(|count| *count == 1), "{results:?}");
     for number in 0..tasks {
-        assert!(matches!(department.outcome(&task(number)).await?, ResultOutcome::Succeeded { .. }), "{number}");
+        let outcome = department.outcome(&task(number)).await?;
+        assert!(matches!(outcome, ResultOutcome::Succeeded { .. }), "{number}: {outcome:?}");
         if number % 2 == 1 {
             assert_eq!(agent.calls(&task(number)), 1, "{number}");
         }
