@@ -52,10 +52,16 @@ impl Way {
 
     /// What the annotations ask in this way.
     pub fn values<'a>(&self, annotations: Option<&'a BTreeMap<String, String>>) -> Vec<&'a str> {
-        let text = annotations.and_then(|annotations| annotations.get(self.annotation));
-        let parts = text.map(String::as_str).unwrap_or_default().split(',');
-        parts.map(str::trim).filter(|value| !value.is_empty()).collect()
+        annotations
+            .and_then(|annotations| annotations.get(self.annotation))
+            .map(|text| listed(text))
+            .unwrap_or_default()
     }
+}
+
+/// The values in an annotation, joined by commas.
+pub fn listed(text: &str) -> Vec<&str> {
+    text.split(',').map(str::trim).filter(|value| !value.is_empty()).collect()
 }
 
 /// What was asked lately, as the webhook has stamped it: nobody else can have written it.

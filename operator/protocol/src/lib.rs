@@ -4,6 +4,7 @@ pub mod agent;
 pub mod audit;
 pub mod blob;
 pub mod control;
+pub mod inspect;
 pub mod journal;
 pub mod load;
 pub mod otlp;

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use tetrarch_bus::{
     Bus,
@@ -15,7 +14,7 @@ use tetrarch_core::{
         run::{Run, RunPhase},
     },
 };
-use tetrarch_protocol::{stream::WORK, subject};
+use tetrarch_protocol::{inspect::Kept, stream::WORK, subject};
 
 use crate::journal::{self, Body, Record};
 
@@ -49,32 +48,6 @@ pub enum Error {
         /// Where it stands.
         phase: String,
     },
-}
-
-/// A run in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Listed {
-    /// Its id.
-    pub run: RunId,
-    /// Its Workflow.
-    pub workflow: Name,
-    /// Where it stands.
-    pub phase: String,
-    /// Ended steps and steps in all.
-    pub progress: (usize, usize),
-    /// Who or what asked for it.
-    pub cause: String,
-    /// How often it was opened again.
-    pub retried: u32,
-    /// When it was accepted.
-    pub accepted_at: jiff::Timestamp,
-    /// When it started.
-    pub started_at: Option<jiff::Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<jiff::Timestamp>,
-    /// Why, in a sentence.
-    pub message: Option<String>,
 }
 
 /// Every message of a run as it is stored, as one JSON object each: sequence, time, subject, body.
@@ -120,13 +93,13 @@ pub async fn read_output(bus: &Bus, supervisor: &Name, run: &RunId) -> Result<Va
 }
 
 /// All runs in the order of acceptance.
-pub async fn list_runs(bus: &Bus, supervisor: &Name) -> Result<Vec<Listed>, Error> {
+pub async fn list_runs(bus: &Bus, supervisor: &Name) -> Result<Vec<Kept>, Error> {
     let records = read(bus, subject::journal_of_supervisor(supervisor).to_vec()).await?;
     let mut unreadable = unreadable(&records);
     let folded = fold(records);
-    let mut runs: Vec<Listed> = folded
+    let mut runs: Vec<Kept> = folded
         .into_values()
-        .map(|run| Listed {
+        .map(|run| Kept {
             run: run.id().clone(),
             workflow: run.definition().workflow.clone(),
             phase: phase(&run),

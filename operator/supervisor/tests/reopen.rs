@@ -34,6 +34,17 @@ fn resolve(task: &str, resolution: Resolution) -> Control {
     }
 }
 
+/// Nobody knows how attempts at these places ended.
+fn lost(place: &'static str) -> Behaviour {
+    Arc::new(move |subject, input| {
+        if format!("{subject}.").contains(place) {
+            ResultOutcome::Unknown { message: "the pod is gone".to_owned() }
+        } else {
+            succeed(input)
+        }
+    })
+}
+
 /// Answers `"flaky"` only when it is repaired.
 fn repairable(is_repaired: &Arc<AtomicBool>) -> Behaviour {
     let is_repaired = is_repaired.clone();
@@ -114,14 +125,7 @@ async fn a_replica_that_dies_in_the_middle_of_the_second_round_is_survived() {
 #[tokio::test]
 async fn a_person_is_asked_how_an_unknown_attempt_ended_and_the_run_goes_on_with_the_answer() {
     let world = World::start().await;
-    let lost: Behaviour = Arc::new(|subject, input| {
-        if subject.to_string().contains(".pay.") {
-            ResultOutcome::Unknown { message: "the pod is gone".to_owned() }
-        } else {
-            succeed(input)
-        }
-    });
-    let _agent = world.agent("worker", lost).await;
+    let _agent = world.agent("worker", lost(".pay.")).await;
     let steps = json!([step("pay", &[], json!(1)), step("tell", &["pay"], json!("${steps.pay.output}"))]);
     let definition = workflow_with("w", steps, json!({"onUnknown": "Ask"}));
     world.want(&definition, &["w-1"]).await;
@@ -138,14 +142,7 @@ async fn a_person_is_asked_how_an_unknown_attempt_ended_and_the_run_goes_on_with
 #[tokio::test]
 async fn a_run_that_ended_without_knowing_is_opened_again_by_what_is_found_out() {
     let world = World::start().await;
-    let lost: Behaviour = Arc::new(|subject, input| {
-        if subject.to_string().ends_with(".pay.1") {
-            ResultOutcome::Unknown { message: "the pod is gone".to_owned() }
-        } else {
-            succeed(input)
-        }
-    });
-    let _agent = world.agent("worker", lost).await;
+    let _agent = world.agent("worker", lost(".pay.1.")).await;
     let definition = workflow("w", json!([step("pay", &[], json!(1)), step("tell", &["pay"], json!("told"))]));
     world.want(&definition, &["w-1"]).await;
     let replica = world.replica("one").await;

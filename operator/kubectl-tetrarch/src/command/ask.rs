@@ -28,7 +28,7 @@ pub async fn run(cluster: &Cluster, args: &Run) -> Result<Exit, Error> {
         Some(run) => values_of(cluster, &workflow, run).await?,
         None => Map::new(),
     };
-    let run = write(cluster, &workflow, request::run(&workflow, &id, like, &args.param)).await?;
+    let run = write(cluster, &workflow, request::run(&workflow, &id, like, &args.param)).await?.run;
     Screen::stdout().print(&format!("{run}\n"))?;
     if !args.wait && !args.watch {
         return Ok(Exit::Success);
@@ -66,15 +66,16 @@ pub async fn ask(
     request: impl FnOnce(&Workflow) -> Result<Request, String>,
 ) -> Result<String, Error> {
     let workflow = cluster.workflow(workflow).await?;
-    write(cluster, &workflow, request(&workflow)).await
+    Ok(write(cluster, &workflow, request(&workflow)).await?.run)
 }
 
-async fn write(cluster: &Cluster, workflow: &Workflow, request: Result<Request, String>) -> Result<String, Error> {
+/// Writes what is asked, unless it is written already.
+pub async fn write(cluster: &Cluster, workflow: &Workflow, request: Result<Request, String>) -> Result<Request, Error> {
     let request = request.map_err(Error::Request)?;
     if let Some(annotations) = &request.annotations {
         cluster.annotate(workflow, annotations).await?;
     }
-    Ok(request.run)
+    Ok(request)
 }
 
 /// Waits until a run that somebody does not want any more has ended.

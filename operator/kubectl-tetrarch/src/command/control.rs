@@ -11,7 +11,7 @@ use crate::{
     },
     cluster::Cluster,
     command::{
-        ask::{ask, until_cancelled},
+        ask::{ask, until_cancelled, write},
         follow::{self, Show, Wanted},
         formatted,
     },
@@ -37,10 +37,7 @@ pub async fn resume(cluster: &Cluster, args: &Resume) -> Result<Exit, Error> {
 pub async fn retry(cluster: &Cluster, args: &Retry) -> Result<Exit, Error> {
     let id = args.id.clone().unwrap_or_else(|| id_at(Timestamp::now()));
     let workflow = cluster.workflow(&args.of.workflow).await?;
-    let request = control::retry(&workflow, args.of.run.as_deref(), &id).map_err(Error::Request)?;
-    if let Some(annotations) = &request.annotations {
-        cluster.annotate(&workflow, annotations).await?;
-    }
+    let request = write(cluster, &workflow, control::retry(&workflow, args.of.run.as_deref(), &id)).await?;
     if !args.wait {
         return tell(&args.of, &request.run, "retry", "is to be opened again");
     }

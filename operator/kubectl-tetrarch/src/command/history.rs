@@ -7,6 +7,7 @@ use kube::{ResourceExt as _, api::ListParams};
 use serde_json::json;
 use tetrarch_crds::Workflow;
 use tetrarch_plan::why;
+use tetrarch_protocol::inspect::Kept;
 
 use crate::{
     args::{
@@ -19,7 +20,7 @@ use crate::{
     failure::Error,
     pod, request,
     screen::Screen,
-    view::history::{self, Kept},
+    view::history,
 };
 
 /// Lists the runs that Supervisors keep, the latest first.
@@ -33,7 +34,7 @@ pub async fn runs(cluster: &Cluster, args: &Runs) -> Result<Exit, Error> {
         kept.extend(history::read(&lines).map_err(|error| Error::Format(error.to_string()))?);
     }
     let oldest = args.since.and_then(|since| Timestamp::now().checked_sub(since).ok());
-    kept.retain(|run| names.contains(&run.workflow) && run.fits(&args.phase, oldest));
+    kept.retain(|run| names.contains(run.workflow.as_str()) && history::fits(run, &args.phase, oldest));
     kept.sort_by_key(|run| std::cmp::Reverse(run.accepted_at));
     let mut screen = Screen::stdout();
     let text = match args.format {

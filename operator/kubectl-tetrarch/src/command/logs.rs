@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::LogParams};
+use kube::api::LogParams;
 use tetrarch_plan::names;
 
 use crate::{
@@ -13,20 +13,16 @@ use crate::{
     command::{formatted, show},
     exit::Exit,
     failure::{Asked, Error},
-    pod, request,
+    pod,
     screen::Screen,
-    view::worked::{self, Excerpt, Worked},
+    view::worked::{self, Excerpt},
 };
 
 /// Prints the lines that belong to the tasks of a run, task by task.
 pub async fn logs(cluster: &Cluster, args: &Logs) -> Result<Exit, Error> {
     let workflow = cluster.workflow(&args.workflow).await?;
-    let run = match (&args.run, request::latest(&workflow)) {
-        (Some(run), _) => run.clone(),
-        (None, Some(latest)) => latest.id.clone(),
-        (None, None) => return Err(Error::Request(format!("the Workflow {:?} has no run yet", args.workflow))),
-    };
-    let journal = pod::ask(cluster, &show::supervisor(&workflow), "journal", &run).await?;
+    let run = show::named(&workflow, args.run.as_deref())?;
+    let journal = pod::ask(cluster, &show::supervisor(&workflow), "journal", run).await?;
     let worked = worked::read(&journal, args.step.as_deref()).map_err(|error| Error::Format(error.to_string()))?;
     if worked.is_empty() {
         let of = args.step.as_ref().map(|step| format!(" of the step {step:?}")).unwrap_or_default();
@@ -37,7 +33,7 @@ pub async fn logs(cluster: &Cluster, args: &Logs) -> Result<Exit, Error> {
         let text = read_log(cluster, &agent, since).await?;
         said.insert(agent, text);
     }
-    let told: Vec<Excerpt> = worked.iter().map(|task| task.lines(&said)).collect();
+    let told: Vec<Excerpt> = worked.iter().map(|task| task.excerpt(&said)).collect();
     let text = match args.format {
         Some(format @ (Format::Json | Format::Yaml)) => formatted(&told, format)?,
         _ => worked::render(&told),
@@ -54,7 +50,7 @@ async fn read_log(cluster: &Cluster, agent: &str, since: Timestamp) -> Result<Re
         since_time: Some(since),
         ..LogParams::default()
     };
-    match cluster.api_of_pods().logs(agent, &params).await {
+    match cluster.api::<Pod>().logs(agent, &params).await {
         Ok(text) => Ok(Ok(text)),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             Ok(Err("the pod is gone, and its log with it".to_owned()))
@@ -65,18 +61,5 @@ async fn read_log(cluster: &Cluster, agent: &str, since: Timestamp) -> Result<Re
                 Asked { verb: "read", resource: "pods/log", name: Some(agent), namespace: Some(&cluster.namespace) };
             Err(asked.explain(&error))
         }
-    }
-}
-
-impl Cluster {
-    fn api_of_pods(&self) -> Api<Pod> {
-        self.api()
-    }
-}
-
-impl Worked {
-    fn lines(&self, said: &BTreeMap<String, Result<String, String>>) -> Excerpt {
-        let said = said.get(&self.agent).cloned().unwrap_or_else(|| Err("its log was not read".to_owned()));
-        self.pick(said.as_deref().map_err(String::as_str))
     }
 }

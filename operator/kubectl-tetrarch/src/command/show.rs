@@ -222,13 +222,15 @@ async fn output(cluster: &Cluster, workflow: &Workflow, run: Option<&str>) -> Re
 /// Prints the journal of a run.
 pub async fn journal(cluster: &Cluster, args: &Journal) -> Result<Exit, Error> {
     let workflow = cluster.workflow(&args.workflow).await?;
-    let run = match &args.run {
-        Some(run) => run.clone(),
-        None => latest(&workflow)?.id.clone(),
-    };
-    let lines = text(pod::ask(cluster, &supervisor(&workflow), "journal", &run).await?)?;
+    let run = named(&workflow, args.run.as_deref())?;
+    let lines = text(pod::ask(cluster, &supervisor(&workflow), "journal", run).await?)?;
     Screen::stdout().print(&lines)?;
     Ok(Exit::Success)
+}
+
+/// The named run, or the latest one.
+pub fn named<'a>(workflow: &'a Workflow, run: Option<&'a str>) -> Result<&'a str, Error> {
+    run.map_or_else(|| latest(workflow).map(|latest| latest.id.as_str()), Ok)
 }
 
 fn text(bytes: Vec<u8>) -> Result<String, Error> {

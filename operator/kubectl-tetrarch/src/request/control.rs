@@ -1,10 +1,10 @@
 //! Requests about a run that exists: pausing it, letting it go on, opening it again, resolving what is not known, ending it at once.
 
 use kube::ResourceExt as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tetrarch_core::id::{Name, TaskId};
 use tetrarch_crds::{Workflow, workflow::RunPhase};
-use tetrarch_plan::names;
+use tetrarch_plan::{names, request};
 
 use super::{Request, latest, named, unfinished};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 /// Asks to pause a run. Those that are paused already stay so.
 pub fn pause(workflow: &Workflow, run: Option<&str>) -> Result<Request, String> {
     let run = unfinished(workflow, run, "pause")?;
-    let mut paused = paused(workflow);
+    let mut paused = listed(workflow, names::ANNOTATION_PAUSE);
     if paused.contains(&run.as_str()) {
         return Ok(Request { run, annotations: None });
     }
@@ -31,7 +31,7 @@ pub fn resume(workflow: &Workflow, run: Option<&str>) -> Result<Request, String>
     Ok(Request { annotations: Some(json!({names::ANNOTATION_PAUSE: value})), run })
 }
 
-/// Asks to open a run again. What asked to end it is taken away, or it would end at once.
+/// Asks to open a run again.
 pub fn retry(workflow: &Workflow, run: Option<&str>, id: &str) -> Result<Request, String> {
     let run = named(workflow, run, "retry")?;
     let known = latest(workflow).filter(|latest| latest.id == run);
@@ -47,13 +47,9 @@ pub fn retry(workflow: &Workflow, run: Option<&str>, id: &str) -> Result<Request
     if workflow.annotations().get(names::ANNOTATION_RETRY) == Some(&asked) {
         return Ok(Request { run, annotations: None });
     }
-    let mut annotations = Map::from_iter([(names::ANNOTATION_RETRY.to_owned(), Value::from(asked))]);
-    for ending in [names::ANNOTATION_CANCEL, names::ANNOTATION_TERMINATE] {
-        if let Some(left) = without(workflow, ending, &run) {
-            annotations.insert(ending.to_owned(), left);
-        }
-    }
-    Ok(Request { annotations: Some(Value::Object(annotations)), run })
+    let mut annotations = json!({names::ANNOTATION_RETRY: asked});
+    take_back_ending(workflow, &run, &mut annotations);
+    Ok(Request { annotations: Some(annotations), run })
 }
 
 /// Says how an attempt ended.
@@ -74,20 +70,24 @@ pub fn resolve(workflow: &Workflow, args: &Resolve) -> Result<Request, String> {
     let mut annotations =
         json!({names::ANNOTATION_RESOLVE: format!("{task}={found}"), names::ANNOTATION_RESOLVE_OUTPUT: output});
     // A run that has ended is opened again by this.
-    let has_ended = latest(workflow).is_some_and(|latest| latest.id == run && is_final(latest.phase));
-    let endings = [names::ANNOTATION_CANCEL, names::ANNOTATION_TERMINATE].into_iter().filter(|_| has_ended);
-    for ending in endings {
-        if let Some(left) = without(workflow, ending, &run) {
-            annotations[ending] = left;
-        }
+    if latest(workflow).is_some_and(|latest| latest.id == run && is_final(latest.phase)) {
+        take_back_ending(workflow, &run, &mut annotations);
     }
     Ok(Request { annotations: Some(annotations), run })
 }
 
+/// Takes away what asks to end the run, or it would end again at once.
+fn take_back_ending(workflow: &Workflow, run: &str, annotations: &mut Value) {
+    for ending in [names::ANNOTATION_CANCEL, names::ANNOTATION_TERMINATE] {
+        if let Some(left) = without(workflow, ending, run) {
+            annotations[ending] = left;
+        }
+    }
+}
+
 /// The list in an annotation without a run; none when the run is not in it.
 fn without(workflow: &Workflow, annotation: &str, run: &str) -> Option<Value> {
-    let listed = workflow.annotations().get(annotation).map(String::as_str).unwrap_or_default();
-    let ids: Vec<&str> = listed.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
+    let ids = listed(workflow, annotation);
     let left: Vec<&str> = ids.iter().copied().filter(|id| *id != run).collect();
     let is_listed = left.len() < ids.len();
     is_listed.then(|| if left.is_empty() { Value::Null } else { Value::from(left.join(",")) })
@@ -110,10 +110,8 @@ pub fn ending(workflow: &Workflow, annotation: &str, run: &str) -> Value {
     annotations
 }
 
-/// The runs that are asked to be paused.
-fn paused(workflow: &Workflow) -> Vec<&str> {
-    let listed = workflow.annotations().get(names::ANNOTATION_PAUSE).map(String::as_str).unwrap_or_default();
-    listed.split(',').map(str::trim).filter(|id| !id.is_empty()).collect()
+fn listed<'a>(workflow: &'a Workflow, annotation: &str) -> Vec<&'a str> {
+    workflow.annotations().get(annotation).map(|text| request::listed(text)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde::{Deserialize, Serialize};
+use tetrarch_protocol::inspect::Kept;
 
 use crate::view::{
     style::Style,
@@ -10,38 +10,10 @@ use crate::view::{
     time,
 };
 
-/// A run that is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Kept {
-    /// Its id.
-    pub run: String,
-    /// Its Workflow.
-    pub workflow: String,
-    /// Where it stands.
-    pub phase: String,
-    /// Ended steps and steps in all.
-    pub progress: (usize, usize),
-    /// Who or what asked for it.
-    pub cause: String,
-    /// How often it was opened again.
-    pub retried: u32,
-    /// When it was accepted.
-    pub accepted_at: Timestamp,
-    /// When it started.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// Why, in a sentence.
-    pub message: Option<String>,
-}
-
-impl Kept {
-    /// Whether it is in one of the phases, of which none means all, and not older.
-    pub fn fits(&self, phases: &[String], oldest: Option<Timestamp>) -> bool {
-        let is_in_phase = phases.is_empty() || phases.iter().any(|phase| phase.eq_ignore_ascii_case(&self.phase));
-        is_in_phase && oldest.is_none_or(|oldest| self.accepted_at >= oldest)
-    }
+/// Whether a run is in one of the phases, of which none means all, and not older.
+pub fn fits(run: &Kept, phases: &[String], oldest: Option<Timestamp>) -> bool {
+    let is_in_phase = phases.is_empty() || phases.iter().any(|phase| phase.eq_ignore_ascii_case(&run.phase));
+    is_in_phase && oldest.is_none_or(|oldest| run.accepted_at >= oldest)
 }
 
 /// Reads one JSON object on each line.
@@ -60,8 +32,8 @@ pub fn render(runs: &[Kept], now: Timestamp, style: Style) -> String {
             let (started, finished) = (run.started_at.map(Time), run.finished_at.map(Time));
             let retried = if run.retried == 0 { String::new() } else { run.retried.to_string() };
             vec![
-                Cell::from(run.run.clone()),
-                Cell::from(run.workflow.clone()),
+                Cell::from(run.run.to_string()),
+                Cell::from(run.workflow.to_string()),
                 Cell::from(run.phase.clone()),
                 Cell::from(format!("{}/{}", run.progress.0, run.progress.1)),
                 Cell::from(retried),
@@ -92,7 +64,7 @@ mod tests {
         let found = |phases: &[&str], oldest: Option<&str>| -> Vec<&str> {
             let phases: Vec<String> = phases.iter().map(|phase| (*phase).to_owned()).collect();
             let oldest = oldest.map(|oldest| oldest.parse().unwrap());
-            runs.iter().filter(|run| run.fits(&phases, oldest)).map(|run| run.run.as_str()).collect()
+            runs.iter().filter(|run| fits(run, &phases, oldest)).map(|run| run.run.as_str()).collect()
         };
         assert_eq!(found(&[], None), ["audit-1", "audit-2"]);
         assert_eq!(found(&["failed"], None), ["audit-1"]);

@@ -42,7 +42,7 @@ pub struct Excerpt {
     pub missing: Option<String>,
 }
 
-/// Reads a printed journal; only the tasks of one step when it is given. Excerpt that are no results are passed over.
+/// Reads a printed journal; only the tasks of one step when it is given. Lines that are no results are passed over.
 pub fn read(journal: &[u8], step: Option<&str>) -> Result<Vec<Worked>, serde_json::Error> {
     let mut worked = Vec::new();
     for line in journal.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -80,15 +80,16 @@ pub fn pods(worked: &[Worked]) -> BTreeMap<String, Timestamp> {
 }
 
 impl Worked {
-    /// The lines of a log with times, `<time> <text>` each, that were written while the agent worked on this.
-    pub fn pick(&self, said: Result<&str, &str>) -> Excerpt {
+    /// The lines that were written while the agent worked on this, of the logs of the pods with times, `<time> <text>` each.
+    pub fn excerpt(&self, said: &BTreeMap<String, Result<String, String>>) -> Excerpt {
         let is_ours = |line: &&str| {
             let at = line.split_once(' ').and_then(|(at, _)| at.parse::<Timestamp>().ok());
             at.is_some_and(|at| self.from <= at && at <= self.to)
         };
-        let (lines, missing) = match said {
-            Ok(text) => (text.lines().filter(is_ours).map(str::to_owned).collect(), None),
-            Err(why) => (Vec::new(), Some(why.to_owned())),
+        let (lines, missing) = match said.get(&self.agent) {
+            Some(Ok(text)) => (text.lines().filter(is_ours).map(str::to_owned).collect(), None),
+            Some(Err(why)) => (Vec::new(), Some(why.clone())),
+            None => (Vec::new(), Some("its log was not read".to_owned())),
         };
         let Self { task, attempt, agent, from, to } = self.clone();
         Excerpt { task, attempt, agent, from, to, lines, missing }
@@ -125,10 +126,11 @@ mod tests {
         let worked = read(JOURNAL.as_bytes(), Some("classify")).unwrap();
         assert_eq!(worked.len(), 1);
         assert_eq!(pods(&worked)["pool-abc"], "2026-11-21T10:00:01Z".parse().unwrap());
-        let told = worked[0].pick(Ok(LOG));
+        let said = |log| BTreeMap::from([("pool-abc".to_owned(), log)]);
+        let told = worked[0].excerpt(&said(Ok(LOG.to_owned())));
         assert_eq!(told.lines, ["2026-11-21T10:00:02.25Z during"]);
         assert!(render(&[told]).starts_with("==> classify:3/1 pool-abc 2026-11-21T10:00:01Z"));
         assert_eq!(read(JOURNAL.as_bytes(), None).unwrap().len(), 2);
-        assert!(render(&[worked[0].pick(Err("gone"))]).ends_with("(gone)\n"));
+        assert!(render(&[worked[0].excerpt(&said(Err("gone".to_owned())))]).ends_with("(gone)\n"));
     }
 }

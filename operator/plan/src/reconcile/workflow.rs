@@ -2,6 +2,7 @@
 
 mod calls;
 mod control;
+mod neighbours;
 mod requests;
 mod schedule;
 mod triggers;

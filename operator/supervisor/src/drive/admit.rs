@@ -11,6 +11,7 @@ use tetrarch_core::{
         definition::Definition,
         journal::RunEvent,
         run::{RunPhase, resolve_parameters},
+        stamp::Stamp,
         trigger::Follower,
     },
 };
@@ -140,17 +141,31 @@ impl Driver {
             }
         }
         for Asked { run, cause, stamp } in unwanted {
-            if !self.owns(&run) {
-                continue;
-            }
-            let Some(slot) = self.runs.get_mut(&run) else { continue };
-            if !slot.is_open() || slot.run.is_cancel_requested() || slot.is_cancelling {
-                continue;
-            }
-            slot.is_cancelling = true;
-            slot.appends.push_back(RunEvent::CancelRequested { cause, stamp });
-            self.append_next(&run);
+            self.cancel(&run, cause, stamp);
         }
+    }
+
+    /// Asks to cancel a run, unless it has ended or that was asked already.
+    pub(super) fn cancel(&mut self, run: &RunId, cause: String, stamp: Option<Stamp>) {
+        if !self.owns(run) {
+            return;
+        }
+        let Some(slot) = self.runs.get_mut(run) else { return };
+        if !slot.is_open() || slot.run.is_cancel_requested() || slot.is_cancelling {
+            return;
+        }
+        slot.is_cancelling = true;
+        slot.appends.push_back(RunEvent::CancelRequested { cause, stamp });
+        self.append_next(run);
+    }
+
+    /// The end of a run that starts now.
+    pub(super) fn deadline(&self, definition: &Definition, limits: &ClassLimits, now: Timestamp) -> Timestamp {
+        let timeout = definition.timeout.unwrap_or(limits.timeout);
+        let snapshot = self.config.workflows.get(&definition.workflow);
+        let longest = snapshot.and_then(|snapshot| snapshot.limits.run_timeout);
+        let timeout = longest.map_or(timeout, |longest| timeout.min(longest));
+        now.checked_add(timeout).unwrap_or(Timestamp::MAX)
     }
 
     /// Starts runs that wait, in the order of their tickets, as far as their classes and Workflows have places.
@@ -166,18 +181,13 @@ impl Driver {
             for (slot, place) in line.waiting {
                 let may_start = slot.is_open() && !slot.is_starting && !slot.run.is_cancel_requested();
                 if place == Place::Free && may_start && self.owns(slot.run.id()) {
-                    let definition = slot.run.definition();
-                    let timeout = definition.timeout.unwrap_or(limits.timeout);
-                    let snapshot = self.config.workflows.get(&definition.workflow);
-                    let longest = snapshot.and_then(|snapshot| snapshot.limits.run_timeout);
-                    let timeout = longest.map_or(timeout, |longest| timeout.min(longest));
-                    starts.push((slot.run.id().clone(), timeout));
+                    let deadline = self.deadline(slot.run.definition(), &limits, now);
+                    starts.push((slot.run.id().clone(), deadline));
                 }
             }
         }
-        for (run, timeout) in starts {
+        for (run, deadline) in starts {
             let Some(slot) = self.runs.get_mut(&run) else { continue };
-            let deadline = now.checked_add(timeout).unwrap_or(Timestamp::MAX);
             slot.is_starting = true;
             slot.appends.push_back(RunEvent::Started { deadline });
             self.append_next(&run);

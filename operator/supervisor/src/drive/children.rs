@@ -107,27 +107,18 @@ impl Driver {
             Some(parent) if parent.unreadable.is_some() => return,
             Some(parent) => parent.run.children().find(|child| child.run == *id && child.is_wanted),
         };
-        let event = match waiting {
-            None if slot.run.is_cancel_requested() || slot.is_cancelling => return,
-            None => {
-                let cause = format!("run {} does not wait for it any more", parent.run);
-                RunEvent::CancelRequested { cause, stamp: None }
-            }
-            Some(_) if slot.run.phase() != RunPhase::Pending || slot.is_starting => return,
-            Some(child) => {
-                let definition = slot.run.definition();
-                let Some(limits) = self.limits(slot.class()) else { return };
-                let snapshot = self.config.workflows.get(&definition.workflow);
-                let longest = snapshot.and_then(|snapshot| snapshot.limits.run_timeout);
-                let timeout = definition.timeout.unwrap_or(limits.timeout);
-                let end = now.checked_add(longest.map_or(timeout, |longest| timeout.min(longest)));
-                RunEvent::Started { deadline: end.unwrap_or(Timestamp::MAX).min(child.deadline) }
-            }
+        let Some(child) = waiting else {
+            let cause = format!("run {} does not wait for it any more", parent.run);
+            return self.cancel(id, cause, None);
         };
+        if slot.run.phase() != RunPhase::Pending || slot.is_starting {
+            return;
+        }
+        let Some(limits) = self.limits(slot.class()) else { return };
+        let deadline = self.deadline(slot.run.definition(), &limits, now).min(child.deadline);
         let Some(slot) = self.runs.get_mut(id) else { return };
-        slot.is_cancelling |= matches!(event, RunEvent::CancelRequested { .. });
-        slot.is_starting |= matches!(event, RunEvent::Started { .. });
-        slot.appends.push_back(event);
+        slot.is_starting = true;
+        slot.appends.push_back(RunEvent::Started { deadline });
         self.append_next(id);
     }
 

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tetrarch_core::{
-    id::{Name, RunId},
+    id::Name,
     schedule::{Concurrency, Schedule, run_of, time_of},
-    workflow::journal::RunEvent,
 };
 use tetrarch_protocol::snapshot::{RunRequest, ScheduleSnapshot};
 
@@ -110,7 +109,7 @@ impl Driver {
             clock.wanted = Some(RunRequest { run, parameters: BTreeMap::new(), cause, stamp: None });
         }
         for run in replaced {
-            self.cancel_replaced(&run);
+            self.cancel(&run, "the next run of its schedule replaces it".to_owned(), None);
         }
     }
 
@@ -136,21 +135,5 @@ impl Driver {
                 Err(error) => tracing::error!(%workflow, %error, "schedule is not readable"),
             }
         }
-    }
-
-    fn cancel_replaced(&mut self, run: &RunId) {
-        if !self.owns(run) {
-            return;
-        }
-        let Some(slot) = self.runs.get_mut(run) else { return };
-        if !slot.is_open() || slot.run.is_cancel_requested() || slot.is_cancelling {
-            return;
-        }
-        slot.is_cancelling = true;
-        slot.appends.push_back(RunEvent::CancelRequested {
-            cause: "the next run of its schedule replaces it".to_owned(),
-            stamp: None,
-        });
-        self.append_next(run);
     }
 }

@@ -138,10 +138,7 @@ impl<'d> Checker<'d> {
         let upstream = self.upstream.get(index).cloned().unwrap_or_default();
         if let Some(when) = &step.when {
             let field = format!("{field}.when");
-            match Expression::compile(when, Vocabulary::Workflow) {
-                Ok(expression) => self.check_references(&field, expression.references(), &[], &upstream),
-                Err(error) => self.add(field, error.to_string(), "write a CEL condition without ${}"),
-            }
+            self.check_condition(&field, when, &[], &upstream);
         }
         if step.timeout.is_some_and(|timeout| timeout.is_zero()) {
             self.add(format!("{field}.timeout"), "a step needs time", "write a duration above 0s");
@@ -242,13 +239,7 @@ impl<'d> Checker<'d> {
         }
         for (name, source) in gather.score().into_iter().chain(gather.compare().map(|compare| ("compare", compare))) {
             let field = format!("{field_of_gather}.{name}");
-            match Expression::compile(source, Vocabulary::Workflow) {
-                Ok(expression) => {
-                    let reads = &[Variable::Output, Variable::Index];
-                    self.check_references(&field, expression.references(), reads, upstream);
-                }
-                Err(error) => self.add(field, error.to_string(), "write a CEL expression without ${}"),
-            }
+            self.check_expression(&field, source, &[Variable::Output, Variable::Index], upstream);
         }
         vec![Placed { field: format!("{field}.task"), task: &scatter.task, reads: &[Variable::Index] }]
     }
@@ -288,6 +279,40 @@ impl<'d> Checker<'d> {
         }
         for reading in readings {
             self.check_references(&format!("{field}{}", reading.place), &reading.references, reads, upstream);
+        }
+    }
+
+    pub(super) fn check_condition(
+        &mut self,
+        field: &str,
+        source: &str,
+        reads: &[Variable],
+        upstream: &BTreeSet<usize>,
+    ) {
+        self.check_source(field, source, reads, upstream, "write a CEL condition without ${}");
+    }
+
+    pub(super) fn check_expression(
+        &mut self,
+        field: &str,
+        source: &str,
+        reads: &[Variable],
+        upstream: &BTreeSet<usize>,
+    ) {
+        self.check_source(field, source, reads, upstream, "write a CEL expression without ${}");
+    }
+
+    fn check_source(
+        &mut self,
+        field: &str,
+        source: &str,
+        reads: &[Variable],
+        upstream: &BTreeSet<usize>,
+        remedy: &str,
+    ) {
+        match Expression::compile(source, Vocabulary::Workflow) {
+            Ok(expression) => self.check_references(field, expression.references(), reads, upstream),
+            Err(error) => self.add(field, error.to_string(), remedy),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Placed, check::Checker};
 use crate::{
-    expression::{Expression, Variable, Vocabulary},
+    expression::Variable,
     schema::Schema,
     workflow::definition::{FailurePolicy, Gate, GateFailure, Judge, Step, StepKind},
 };
@@ -38,12 +38,7 @@ impl Checker<'_> {
         }
         if let Some(source) = &gate.expression {
             let field = format!("{place}.expression");
-            match Expression::compile(source, Vocabulary::Workflow) {
-                Ok(expression) => {
-                    self.check_references(&field, expression.references(), &[Variable::Output], upstream);
-                }
-                Err(error) => self.add(field, error.to_string(), "write a CEL condition without ${}"),
-            }
+            self.check_condition(&field, source, &[Variable::Output], upstream);
         }
         self.check_escalation(&place, gate, upstream);
         self.check_what_follows(field, step, gate);

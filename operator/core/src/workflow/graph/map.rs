@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{FAN_IN, Placed, check::Checker};
 use crate::{
-    expression::{Expression, Variable, Vocabulary},
+    expression::Variable,
     workflow::{
         definition::{MapStep, Reduce},
         range,
@@ -56,15 +56,9 @@ impl Checker<'_> {
                 }
                 placed.push(Placed { field: format!("{field}.task"), task, reads: &[Variable::Results] });
             }
-            Reduce::Expression(source) => match Expression::compile(source, Vocabulary::Workflow) {
-                Ok(expression) => {
-                    let field = format!("{field}.expression");
-                    self.check_references(&field, expression.references(), &[Variable::Results], upstream);
-                }
-                Err(error) => {
-                    self.add(format!("{field}.expression"), error.to_string(), "write a CEL expression without ${}");
-                }
-            },
+            Reduce::Expression(source) => {
+                self.check_expression(&format!("{field}.expression"), source, &[Variable::Results], upstream);
+            }
             Reduce::Collect | Reduce::Sum | Reduce::Merge | Reduce::Vote => {}
         }
         placed

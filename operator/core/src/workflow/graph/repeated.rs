@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{ITERATIONS, Placed, check::Checker};
-use crate::{
-    expression::{Expression, Variable, Vocabulary},
-    workflow::definition::LoopStep,
-};
+use crate::{expression::Variable, workflow::definition::LoopStep};
 
 /// What the task of an iteration reads.
 const OF_TASK: [Variable; 2] = [Variable::Index, Variable::Previous];
@@ -26,10 +23,7 @@ impl Checker<'_> {
             self.add(format!("{field}.maxIterations"), message, remedy);
         }
         let until = format!("{field}.until");
-        match Expression::compile(&repeated.until, Vocabulary::Workflow) {
-            Ok(expression) => self.check_references(&until, expression.references(), &OF_CONDITION, upstream),
-            Err(error) => self.add(until, error.to_string(), "write a CEL condition without ${}"),
-        }
+        self.check_condition(&until, &repeated.until, &OF_CONDITION, upstream);
         vec![Placed { field: format!("{field}.task"), task: &repeated.task, reads: &OF_TASK }]
     }
 }

@@ -16,6 +16,7 @@ use super::{
     plan::Plan,
     state::{Body, Part, State, TaskKey},
     step::Fold,
+    waits_for::moment,
 };
 use crate::workflow::journal::FinalPhase;
 
@@ -144,7 +145,7 @@ impl State {
     /// What a paused run says.
     pub(super) fn pause_message(&self) -> Option<String> {
         let pause = self.control.pause.as_ref()?;
-        let since = pause.since.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let since = moment(pause.since);
         let at_work = match self.in_flight.len() {
             0 => "no agent works on it".to_owned(),
             1 => "1 task that was handed out goes on".to_owned(),

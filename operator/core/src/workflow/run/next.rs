@@ -126,8 +126,7 @@ impl Memo {
 
 fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
     match body {
-        Body::Closed | Body::Wait(_) | Body::Asked(_) => Vec::new(),
-        Body::Task(task) => vec![(Part::Only, task)],
+        // While it is reduced, items may still be open.
         Body::Map(map) => {
             let items = map.tasks.iter().take(map.opened).enumerate().map(|(index, task)| (Part::Item(index), task));
             let groups = map.tree.iter().flat_map(|tree| {
@@ -136,16 +135,7 @@ fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
             });
             items.chain(map.reduce.iter().map(|(task, _)| (Part::Reduce, task))).chain(groups).collect()
         }
-        Body::Scatter(scatter) => {
-            scatter.tasks.iter().enumerate().map(|(target, task)| (Part::Item(target), task)).collect()
-        }
-        Body::Loop(repeated) => vec![(Part::Item(repeated.index), &repeated.task)],
-        Body::Chains(chains) => chains
-            .iter()
-            .enumerate()
-            .filter(|(_, state)| !state.is_done)
-            .map(|(chain, state)| (Part::Stage { chain, stage: state.stage }, &state.task))
-            .collect(),
+        body => body.tasks(),
     }
 }
 

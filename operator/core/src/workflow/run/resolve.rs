@@ -32,10 +32,7 @@ impl Run {
         let state = &self.state;
         let is_open = |step: &usize| !state.steps[*step].phase.is_ended() || state.finished.is_some();
         let steps = (0..state.steps.len()).filter(is_open);
-        let bodies = steps.filter_map(|step| {
-            let running = Some(&state.steps[step].body).filter(|body| !matches!(body, Body::Closed));
-            Some((step, running.or_else(|| state.control.left.get(&step))?))
-        });
+        let bodies = steps.filter_map(|step| Some((step, state.left_body(step)?)));
         let mut doubts = Vec::new();
         for (step, body) in bodies {
             for (part, task) in body.tasks() {
@@ -66,12 +63,12 @@ impl State {
             1 => " (and 1 other task)".to_owned(),
             more => format!(" (and {more} other tasks)"),
         };
-        Some(format!(
-            "waits for a person to say whether task {}, attempt {}, is done{others}: {why}",
-            plan.path(*key),
-            task.attempt
-        ))
+        Some(question(&plan.path(*key), task.attempt, &others, why))
     }
+}
+
+fn question(path: &TaskPath, attempt: u32, others: &str, why: &str) -> String {
+    format!("waits for a person to say whether task {path}, attempt {attempt}, is done{others}: {why}")
 }
 
 impl Fold<'_> {
@@ -90,8 +87,7 @@ impl Fold<'_> {
         task.status = Status::Unknown(message.to_owned());
         let attempt = task.attempt;
         self.state.control.doubts.insert(key);
-        self.state.steps[key.step].message =
-            Some(format!("waits for a person to say whether task {path}, attempt {attempt}, is done: {message}"));
+        self.state.steps[key.step].message = Some(question(&path, attempt, "", message));
     }
 
     /// Asks anew what a round before has left open.

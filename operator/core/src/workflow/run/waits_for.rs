@@ -90,7 +90,8 @@ impl Run {
     }
 }
 
-fn moment(at: Timestamp) -> String {
+/// A moment as people are told it.
+pub(super) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

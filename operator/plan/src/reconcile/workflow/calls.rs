@@ -1,63 +1,35 @@
 //! What is wrong with the runs of other Workflows that the steps of a Workflow begin, as far as it can be seen before they do.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use kube_core::ResourceExt;
 use tetrarch_core::{
     id::Name,
     workflow::definition::{Definition, StepKind},
 };
 use tetrarch_crds::Workflow;
 
-use crate::{
-    hierarchy,
-    object::is_deleting,
-    reason::{Finding, Reason},
-};
+use super::neighbours::Neighbours;
+use crate::reason::{Finding, Reason};
 
 /// Workflows that are missing, and cycles that this one is part of. Its runs start all the same and wait, or fail at the step, where
 /// everybody sees it.
 pub(super) fn find(definition: &Definition, supervisor: &Name, workflows: &[Arc<Workflow>]) -> Vec<Finding> {
+    let neighbours = Neighbours::of(supervisor, workflows);
     let calls = calls(definition);
-    if calls.is_empty() {
-        return Vec::new();
-    }
-    let reachable = |workflow: &&Arc<Workflow>| {
-        hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), supervisor.as_str())
-            && !is_deleting(workflow.as_ref())
-    };
-    let known: BTreeMap<String, &Workflow> =
-        workflows.iter().filter(reachable).map(|workflow| (workflow.name_any(), workflow.as_ref())).collect();
-    let mut found: Vec<Finding> = calls
-        .iter()
-        .filter(|(_, callee)| !known.contains_key(callee.as_str()))
-        .map(|(path, callee)| {
-            Finding::new(
-                Reason::UnknownWorkflow,
-                format!(
-                    "{path}: Supervisor {:?} has no Workflow {:?}: create it with the same supervisorRef, or name another one",
-                    supervisor.as_str(),
-                    callee.as_str()
-                ),
-            )
-        })
-        .collect();
-    found.extend(calls.iter().filter_map(|(path, callee)| {
-        let mut chain = vec![definition.workflow.to_string()];
-        is_circle(definition.workflow.as_str(), callee.as_str(), &known, &mut BTreeSet::new(), &mut chain).then(|| {
-            Finding::new(
-                Reason::WorkflowCycle,
-                format!(
-                    "{path}: Workflows begin runs of each other in a cycle: {}: remove one of these steps",
-                    chain.join(" -> ")
-                ),
-            )
-        })
-    }));
-    found
+    let missing = calls.iter().filter_map(|(field, callee)| neighbours.missing(field, callee.as_str()));
+    let cycles = calls.iter().filter_map(|(field, callee)| {
+        let chain = neighbours.circle(definition.workflow.as_str(), callee.as_str(), &callees)?;
+        let message = format!(
+            "{field}: Workflows begin runs of each other in a cycle: {}: remove one of these steps",
+            chain.join(" -> ")
+        );
+        Some(Finding::new(Reason::WorkflowCycle, message))
+    });
+    missing.chain(cycles).collect()
+}
+
+fn callees(workflow: &Workflow) -> Vec<&str> {
+    workflow.spec.steps.iter().filter_map(|step| Some(step.workflow.as_ref()?.name.as_str())).collect()
 }
 
 /// The Workflows that the steps name, with the paths of the fields.
@@ -69,32 +41,6 @@ fn calls(definition: &Definition) -> Vec<(String, &Name)> {
             _ => None,
         })
         .collect()
-}
-
-/// Whether a run of `from` leads back to the first of the chain, which is then the way there.
-fn is_circle(
-    first: &str,
-    from: &str,
-    known: &BTreeMap<String, &Workflow>,
-    seen: &mut BTreeSet<String>,
-    chain: &mut Vec<String>,
-) -> bool {
-    chain.push(from.to_owned());
-    if from == first {
-        return true;
-    }
-    if seen.insert(from.to_owned())
-        && let Some(workflow) = known.get(from)
-    {
-        let callees = workflow.spec.steps.iter().filter_map(|step| step.workflow.as_ref());
-        for callee in callees {
-            if is_circle(first, &callee.name, known, seen, chain) {
-                return true;
-            }
-        }
-    }
-    chain.pop();
-    false
 }
 
 #[cfg(test)]

@@ -57,12 +57,8 @@ fn text<'a>(object: &'a Workflow, annotation: &str) -> &'a str {
     object.annotations().get(annotation).map(|text| text.trim()).unwrap_or_default()
 }
 
-fn list<'a>(object: &'a Workflow, annotation: &str) -> impl Iterator<Item = &'a str> {
-    text(object, annotation).split(',').map(str::trim).filter(|part| !part.is_empty())
-}
-
 fn runs(object: &Workflow, annotation: &str, ask: Ask, stamped: &[Stamped], refused: &mut Vec<String>) -> Vec<Asked> {
-    let asked = list(object, annotation).filter_map(|id| match id.parse::<RunId>() {
+    let asked = request::listed(text(object, annotation)).into_iter().filter_map(|id| match id.parse::<RunId>() {
         Ok(run) => {
             let stamp = request::stamp_of(stamped, ask, id);
             Some(Asked { run, cause: request::cause(CAUSE, stamp.as_ref()), stamp })
@@ -88,7 +84,7 @@ fn retry(object: &Workflow, stamped: &[Stamped]) -> Result<Option<Retry>, String
         .parse()
         .map_err(|error| wrong(format!("{error}: write <run id>/<request>, with the id that status.run.id shows")))?;
     for other in [ANNOTATION_CANCEL, ANNOTATION_TERMINATE] {
-        if list(object, other).any(|id| id == run.as_str()) {
+        if request::listed(self::text(object, other)).contains(&run.as_str()) {
             return Err(wrong(format!(
                 "run {run} is not opened again as long as {other} asks to end it: take that away"
             )));
@@ -106,7 +102,7 @@ fn resolve(object: &Workflow, stamped: &[Stamped]) -> Result<Vec<Resolve>, Strin
         })?),
         None => None,
     };
-    let parts: Vec<&str> = list(object, ANNOTATION_RESOLVE).collect();
+    let parts = request::listed(text(object, ANNOTATION_RESOLVE));
     if output.is_some() && parts.len() > 1 {
         return Err(wrong(format!("names {} attempts for one output: resolve them one by one", parts.len())));
     }

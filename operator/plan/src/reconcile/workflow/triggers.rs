@@ -1,9 +1,6 @@
 //! The triggers of a Workflow: what its Supervisor is told, what its status remembers, and which of them lead around in a circle.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube_core::{Resource, ResourceExt};
@@ -11,10 +8,9 @@ use tetrarch_core::id::Name;
 use tetrarch_crds::{Workflow, workflow::TriggerStatus};
 use tetrarch_protocol::snapshot::TriggerSnapshot;
 
+use super::neighbours::Neighbours;
 use crate::{
-    hierarchy, names,
-    object::is_deleting,
-    parse,
+    names, parse,
     reason::{Finding, Reason},
     report::time,
 };
@@ -26,27 +22,15 @@ pub(super) fn read(
     workflows: &[Arc<Workflow>],
     now: Timestamp,
 ) -> (Vec<TriggerSnapshot>, Vec<Finding>) {
-    let reachable = |workflow: &&Arc<Workflow>| {
-        hierarchy::belongs_to(workflow.spec.supervisor_ref.as_ref(), supervisor.as_str())
-            && !is_deleting(workflow.as_ref())
-    };
-    let known: BTreeMap<String, &Workflow> =
-        workflows.iter().filter(reachable).map(|workflow| (workflow.name_any(), workflow.as_ref())).collect();
+    let neighbours = Neighbours::of(supervisor, workflows);
     let (mut snapshots, mut findings) = (Vec::new(), Vec::new());
     let prefix = names::run_prefix(&object.name_any(), object.meta().uid.as_deref().unwrap_or_default());
     let since = status(object, now);
     for (index, trigger) in parse::workflow::triggers(object).into_iter().enumerate() {
         let field = format!("spec.triggers[{index}].completion.workflow");
         let followed = trigger.workflow.as_str();
-        if !known.contains_key(followed) {
-            let message = format!(
-                "{field}: Supervisor {:?} has no Workflow {followed:?}: create it with the same supervisorRef, or name another one",
-                supervisor.as_str()
-            );
-            findings.push(Finding::new(Reason::UnknownWorkflow, message));
-        }
-        let mut chain = vec![object.name_any()];
-        if is_circle(&object.name_any(), followed, &known, &mut BTreeSet::new(), &mut chain) {
+        findings.extend(neighbours.missing(&field, followed));
+        if let Some(mut chain) = neighbours.circle(&object.name_any(), followed, &followed_by) {
             chain.reverse();
             let message = format!(
                 "{field}: triggers begin Workflows in a cycle, so this one begins nothing: {}: remove one of them",
@@ -81,29 +65,8 @@ pub fn status(object: &Workflow, now: Timestamp) -> Vec<TriggerStatus> {
     object.spec.triggers.iter().map(known).collect()
 }
 
-/// Whether the Workflows that `from` follows lead back to the first of the chain, which is then the way there.
-fn is_circle(
-    first: &str,
-    from: &str,
-    known: &BTreeMap<String, &Workflow>,
-    seen: &mut BTreeSet<String>,
-    chain: &mut Vec<String>,
-) -> bool {
-    chain.push(from.to_owned());
-    if from == first {
-        return true;
-    }
-    if seen.insert(from.to_owned())
-        && let Some(workflow) = known.get(from)
-    {
-        for trigger in &workflow.spec.triggers {
-            if is_circle(first, &trigger.completion.workflow, known, seen, chain) {
-                return true;
-            }
-        }
-    }
-    chain.pop();
-    false
+fn followed_by(workflow: &Workflow) -> Vec<&str> {
+    workflow.spec.triggers.iter().map(|trigger| trigger.completion.workflow.as_str()).collect()
 }
 
 #[cfg(test)]
