@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{Agent, Department, envelope, task, until};
+use anyhow::Context as _;
 use serde_json::json;
 use tetrarch_core::{priority::Class, workflow::journal::FailureReason};
 use tetrarch_protocol::task::ResultOutcome;
@@ -115,15 +116,18 @@ async fn when_the_drain_timeout_ends_only_idempotent_tasks_go_to_others() -> any
 async fn a_bus_that_is_killed_and_restarted_loses_nothing_and_repeats_nothing() -> anyhow::Result<()> {
     let mut department = Department::start_with(Duration::from_secs(6)).await?;
     let agent = Agent::start().await?;
-    let sidecars = [department.sidecar(&agent, "pod-a", 4).await?, department.sidecar(&agent, "pod-b", 4).await?];
     let tasks = 160;
     for number in 0..tasks {
         let idempotent = number % 2 == 0;
-        department.dispatch(Class::ALL[number % 4], &task(number), &envelope(json!({"sleep": 40}), idempotent)).await?;
+        department
+            .dispatch(Class::ALL[number % 4], &task(number), &envelope(json!({"sleep": 100}), idempotent))
+            .await?;
     }
+    // Only now, so that there is enough left to do for every kill.
+    let sidecars = [department.sidecar(&agent, "pod-a", 4).await?, department.sidecar(&agent, "pod-b", 4).await?];
     for _ in 0..2 {
         let before = agent.asked().len();
-        until(|| async { (agent.asked().len() >= before + 20).then_some(()) }).await?;
+        until(|| async { (agent.asked().len() >= before + 20).then_some(()) }).await.context("too few calls")?;
         department.server.kill()?;
         tokio::time::sleep(Duration::from_millis(700)).await;
         department.server.restart().await?;
