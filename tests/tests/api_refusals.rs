@@ -186,7 +186,7 @@ fn cases(department: &Department) -> Vec<Case> {
         case(
             "a trigger without anything that triggers it",
             triggered(json!([{"name": "t"}])),
-            &["spec.triggers[0].completion", "Required value"],
+            &["spec.triggers[0]", "exactly one kind", "completion or event"],
         ),
         case(
             "a trigger by a run that ends as nothing ends",
@@ -197,6 +197,21 @@ fn cases(department: &Department) -> Vec<Case> {
             "a trigger by a Workflow with a bad name",
             triggered(json!([{"name": "t", "completion": {"workflow": "Other Workflow"}}])),
             &["spec.triggers[0].completion.workflow"],
+        ),
+        case(
+            "a trigger of two kinds",
+            triggered(json!([{"name": "t", "completion": {"workflow": "b"}, "event": {"topic": "b"}}])),
+            &["spec.triggers[0]", "exactly one kind", "completion or event"],
+        ),
+        case(
+            "a trigger by a topic of two parts",
+            triggered(json!([{"name": "t", "event": {"topic": "orders.new"}}])),
+            &["spec.triggers[0].event.topic"],
+        ),
+        case(
+            "a trigger by an event that reads a run",
+            triggered(json!([{"name": "t", "event": {"topic": "orders"}, "when": "run.id != ''"}])),
+            &["spec.triggers[0].when", "write event"],
         ),
         case(
             "a schedule of three fields",

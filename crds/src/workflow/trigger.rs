@@ -1,4 +1,4 @@
-//! What else begins runs of a Workflow by itself: the ends of runs of other Workflows.
+//! What else begins runs of a Workflow by itself: the ends of runs of other Workflows, and events.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::shared::AnyJson;
 
-/// Something that begins runs, each exactly once. What happened before the trigger was written or changed begins nothing.
+/// Something that begins runs, each exactly once; a trigger has exactly one kind. What happened before the trigger was written or changed begins nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "[has(self.completion), has(self.event)].filter(k, k).size() == 1",
+     "message": "a trigger has exactly one kind: write completion or event"}
+]))]
 pub struct Trigger {
     /// Name, unique among the triggers of the Workflow.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Each run of another Workflow that ends.
-    pub completion: Completion,
-    /// CEL condition over `run` (`id`, `workflow`, `phase`, `message` and `parameters` of the run that ended) and `output` (its output, or null); when it is false nothing begins. Default: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<Completion>,
+    /// Each event about a topic that somebody publishes on the bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventTrigger>,
+    /// CEL condition; when it is false nothing begins. With `completion` it reads `run` (`id`, `workflow`, `phase`, `message` and `parameters` of the run that ended) and `output` (its output, or null), otherwise `event` (`id`, `body`, and `headers` with their names in lower case). Default: always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,
-    /// Values of the parameters that differ from the defaults, any JSON; `${…}` in them are CEL expressions over `run` and `output`, as in `when`.
+    /// Values of the parameters that differ from the defaults, any JSON; `${…}` in them are CEL expressions that read what `when` reads.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub parameters: BTreeMap<String, AnyJson>,
@@ -38,6 +46,15 @@ pub struct Completion {
     #[serde(default = "default_phases")]
     #[schemars(length(min = 1, max = 5), extend("x-kubernetes-list-type" = "set"))]
     pub phases: Vec<EndPhase>,
+}
+
+/// Events that somebody publishes on the bus for this Supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventTrigger {
+    /// What they are about: the last part of the subject `event.<supervisor>.<topic>`. Several Workflows may name the same one.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub topic: String,
 }
 
 /// How a run ends.
@@ -62,7 +79,11 @@ pub struct TriggerStatus {
     /// Name of the trigger.
     pub name: String,
     /// The Workflow whose runs it follows.
-    pub workflow: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// The topic of the events that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
     /// What happened before begins nothing.
     pub since: Time,
 }

@@ -137,6 +137,7 @@ fn build_work(settings: &Settings) -> Config {
         num_replicas: settings.replicas,
         allow_direct: true,
         allow_atomic_publish: true,
+        allow_message_ttl: true,
         ..Config::default()
     }
 }
@@ -157,6 +158,7 @@ fn merge(current: &Config, wanted: &Config) -> Result<Config, Error> {
         num_replicas: wanted.num_replicas,
         allow_direct: wanted.allow_direct,
         allow_atomic_publish: wanted.allow_atomic_publish,
+        allow_message_ttl: wanted.allow_message_ttl,
         ..current.clone()
     })
 }

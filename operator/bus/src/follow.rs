@@ -6,9 +6,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use async_nats::jetstream::{
-    self,
-    consumer::{AckPolicy, DeliverPolicy, pull},
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+    },
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -65,6 +68,8 @@ pub struct Delivered {
     pub at: Timestamp,
     /// Its body.
     pub payload: Bytes,
+    /// Its headers.
+    pub headers: Option<HeaderMap>,
     /// In a key-value bucket: whether it says that the key is deleted.
     pub deleted: bool,
     /// Messages that are still to come, as of this one.
@@ -304,6 +309,7 @@ impl Session {
             sequence,
             at,
             payload: message.payload,
+            headers: message.headers,
             deleted,
             pending,
         })

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod domain;
 pub mod follow;
 pub mod keyvalue;
+pub mod mark;
 pub mod write;
 
 pub use connection::{Bus, Identity, Options, State, connect, connect_as};

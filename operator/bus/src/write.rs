@@ -129,7 +129,11 @@ impl Bus {
 
     /// Writes one message under its condition.
     pub async fn write(&self, message: &Message) -> Result<Written, Error> {
-        let answer = self.request(message, condition(message.expected)).await?;
+        self.write_under(message, condition(message.expected)).await
+    }
+
+    pub(crate) async fn write_under(&self, message: &Message, headers: HeaderMap) -> Result<Written, Error> {
+        let answer = self.request(message, headers).await?;
         match answer.error {
             None => Ok(Written::Fresh(answer.seq)),
             Some(refusal) if is_condition(refusal.err_code) => Ok(Written::Exists),
@@ -223,7 +227,7 @@ impl Bus {
     }
 }
 
-fn condition(expected: u64) -> HeaderMap {
+pub(crate) fn condition(expected: u64) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
     headers

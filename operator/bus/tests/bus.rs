@@ -122,6 +122,32 @@ async fn a_domain_that_is_as_it_should_be_is_not_touched() {
 }
 
 #[tokio::test]
+async fn a_work_stream_of_an_older_version_takes_events_and_marks() {
+    let (_server, bus) = start().await;
+    let mut config = bus.jetstream().get_stream(WORK).await.unwrap().cached_info().config.clone();
+    bus.jetstream().delete_stream(WORK).await.unwrap();
+    config.subjects = ["task.>", "try.>", "res.>", "run.>", "dead.>"].map(str::to_owned).to_vec();
+    config.allow_message_ttl = false;
+    bus.jetstream().create_stream(config).await.unwrap();
+    bus.ensure_domain(&Settings::default()).await.unwrap();
+    let sequence = bus.jetstream().publish("event.sup.orders", "{}".into()).await.unwrap().await.unwrap().sequence;
+    assert!(bus.has(WORK, "event.sup.orders").await.unwrap());
+    bus.remove(WORK, sequence).await.unwrap();
+    bus.remove(WORK, sequence).await.unwrap();
+    assert!(!bus.has(WORK, "event.sup.orders").await.unwrap());
+    let day = Duration::from_hours(24);
+    assert!(matches!(bus.mark("seen.sup.r-1", day).await.unwrap(), Written::Fresh(_)));
+    assert_eq!(bus.mark("seen.sup.r-1", day).await.unwrap(), Written::Exists);
+    bus.mark("seen.sup.r-2", Duration::from_secs(1)).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
+    while bus.has(WORK, "seen.sup.r-2").await.unwrap() {
+        assert!(tokio::time::Instant::now() < deadline, "a mark stays for ever");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(bus.has(WORK, "seen.sup.r-1").await.unwrap());
+}
+
+#[tokio::test]
 async fn values_of_any_size_come_back_as_they_were() {
     let (_server, bus) = start().await;
     let small = json!({"n": 1});

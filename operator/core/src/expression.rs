@@ -142,6 +142,8 @@ pub enum Variable {
     Output,
     /// What the gate said of the attempt before, empty for the first one: for the task of a step whose gate retries.
     Verdict,
+    /// What happened outside: `id`, `body` and `headers`, for a trigger by an event.
+    Event,
     /// The object that is written, as in its manifest.
     Object,
     /// The object before it is written; null when it is created.
@@ -158,7 +160,7 @@ pub enum Variable {
 
 impl Variable {
     /// All variables.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Params,
         Self::Steps,
         Self::Run,
@@ -168,6 +170,7 @@ impl Variable {
         Self::Results,
         Self::Output,
         Self::Verdict,
+        Self::Event,
         Self::Object,
         Self::OldObject,
         Self::Operation,
@@ -188,6 +191,7 @@ impl Variable {
             Self::Results => "results",
             Self::Output => "output",
             Self::Verdict => "verdict",
+            Self::Event => "event",
             Self::Object => "object",
             Self::OldObject => "oldObject",
             Self::Operation => "operation",
@@ -210,7 +214,7 @@ pub enum Vocabulary {
 impl Vocabulary {
     /// The variables that such an expression may read.
     pub const fn variables(self) -> &'static [Variable] {
-        let (workflow, policy) = Variable::ALL.split_at(9);
+        let (workflow, policy) = Variable::ALL.split_at(10);
         match self {
             Self::Workflow => workflow,
             Self::Policy => policy,

@@ -5,11 +5,13 @@
 //! same run, or a replay after a crash, can at worst try a write that the server refuses.
 
 pub mod approval;
+mod begin;
 pub mod child;
 pub mod definition;
 pub mod gather;
 pub mod graph;
 pub mod journal;
+pub mod message;
 pub mod range;
 pub mod reduce;
 pub mod run;

@@ -107,6 +107,11 @@ pub enum BusUser {
         /// The Supervisor.
         supervisor: Name,
     },
+    /// Whoever publishes events for the Workflows of a Supervisor.
+    Publisher {
+        /// The Supervisor.
+        supervisor: Name,
+    },
     /// The sidecars of a pool.
     Pool {
         /// The Supervisor whose work the pool does.

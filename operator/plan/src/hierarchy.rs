@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube_core::{Resource, ResourceExt};
-use tetrarch_crds::{AgentPool, AgentPoolSpec, Domain, Supervisor, shared::NameRef};
+use tetrarch_crds::{AgentPool, AgentPoolSpec, Domain, Supervisor, Workflow, shared::NameRef};
 
 use crate::{
     conditions, names,
@@ -117,6 +117,17 @@ pub fn pools_within_limit<'a>(supervisor: &str, pools: &'a [Arc<AgentPool>], lim
         fits
     });
     own
+}
+
+/// Whether events begin runs of a Workflow.
+pub fn has_event_trigger(workflow: &Workflow) -> bool {
+    workflow.spec.triggers.iter().any(|trigger| trigger.event.is_some())
+}
+
+/// Whether events begin runs of a Workflow of this Supervisor.
+pub fn hears_events(supervisor: &str, workflows: &[Arc<Workflow>]) -> bool {
+    let own = |workflow: &&Arc<Workflow>| belongs_to(workflow.spec.supervisor_ref.as_ref(), supervisor);
+    workflows.iter().filter(own).any(|workflow| has_event_trigger(workflow))
 }
 
 /// Pools of a Supervisor that are not being deleted.

@@ -185,6 +185,11 @@ pub fn supervisor_bus_secret(supervisor: &str) -> String {
     child(supervisor, "supervisor-bus")
 }
 
+/// Secret with the credentials of whoever publishes events for the Workflows of a Supervisor.
+pub fn supervisor_publisher_secret(supervisor: &str) -> String {
+    child(supervisor, "publisher-bus")
+}
+
 /// Deployment, ServiceAccount, PodDisruptionBudget and HorizontalPodAutoscaler of a pool.
 pub fn pool_agents(pool: &str) -> String {
     child(pool, "agents")

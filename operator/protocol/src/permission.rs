@@ -4,7 +4,10 @@
 
 use tetrarch_core::{id::Name, priority::Class};
 
-use crate::stream::{BLOB_STORE, CONFIG_BUCKET, LEASE_BUCKET, REPORT_BUCKET, WORK, task_consumer};
+use crate::{
+    stream::{BLOB_STORE, CONFIG_BUCKET, LEASE_BUCKET, REPORT_BUCKET, WORK, task_consumer},
+    subject::events_of_supervisor,
+};
 
 /// Subjects that a user may publish to and subscribe to; everything else is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +31,7 @@ pub fn supervisor(supervisor: &Name) -> Permissions {
         format!("res.{supervisor}.>"),
         format!("run.{supervisor}.>"),
         format!("dead.{supervisor}.>"),
+        format!("seen.{supervisor}.>"),
         format!("$KV.{REPORT_BUCKET}.workflow.{supervisor}.>"),
         format!("$KV.{REPORT_BUCKET}.supervisor.{supervisor}"),
         format!("$KV.{LEASE_BUCKET}.{supervisor}.>"),
@@ -37,6 +41,7 @@ pub fn supervisor(supervisor: &Name) -> Permissions {
         format!("$JS.API.CONSUMER.DELETE.{WORK}.>"),
         format!("$JS.API.CONSUMER.NAMES.{WORK}"),
         format!("$JS.API.STREAM.PURGE.{WORK}"),
+        format!("$JS.API.STREAM.MSG.DELETE.{WORK}"),
         "$JS.FC.>".to_owned(),
     ];
     for stream in streams() {
@@ -85,6 +90,19 @@ pub fn agent(supervisor: &Name, pool: &Name) -> Permissions {
     }
     publish.extend(blobs());
     Permissions { publish, subscribe: vec![format!("{}.>", agent_inbox(supervisor, pool))] }
+}
+
+/// Prefix of the inboxes of whoever publishes events for a Supervisor, for the client's option of that name.
+pub fn publisher_inbox(supervisor: &Name) -> String {
+    format!("_INBOX.publisher.{supervisor}")
+}
+
+/// Whoever publishes events for the Workflows of a Supervisor: nothing but that, and the answers that they are stored.
+pub fn publisher(supervisor: &Name) -> Permissions {
+    Permissions {
+        publish: vec![events_of_supervisor(supervisor)],
+        subscribe: vec![format!("{}.>", publisher_inbox(supervisor))],
+    }
 }
 
 /// Reading and writing large values.

@@ -12,6 +12,7 @@ use tetrarch_core::{
     workflow::{
         approval::Decision,
         definition::{Definition, millis, millis_option},
+        message::MessageTrigger,
         stamp::Stamp,
         trigger::Trigger,
     },
@@ -99,9 +100,12 @@ pub struct WorkflowSnapshot {
     /// When runs begin by themselves; none while there is no schedule, or it is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleSnapshot>,
-    /// What else begins runs.
+    /// Ends of runs that begin runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<TriggerSnapshot>,
+    /// Messages that begin runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<MessageSnapshot>,
     /// Whether the Workflow object is being deleted: running runs are cancelled, finished ones purged.
     #[serde(default)]
     pub deleted: bool,
@@ -134,6 +138,19 @@ pub struct TriggerSnapshot {
     #[serde(flatten)]
     pub trigger: Trigger,
     /// What ended before begins nothing.
+    pub since: Timestamp,
+    /// Beginning of the ids of the runs, unique for the Workflow object.
+    pub prefix: String,
+}
+
+/// What begins runs when messages come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageSnapshot {
+    /// The trigger.
+    #[serde(flatten)]
+    pub trigger: MessageTrigger,
+    /// What came before begins nothing.
     pub since: Timestamp,
     /// Beginning of the ids of the runs, unique for the Workflow object.
     pub prefix: String,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tetrarch_core::{id::Name, priority::Class};
 
-/// The one stream of a Domain: tasks, start marks, results, run events and dead letters, so that an atomic batch can span them.
+/// The one stream of a Domain: tasks, start marks, results, run events, dead letters, and messages that begin runs, so that an atomic batch can span them.
 pub const WORK: &str = "WORK";
 
 /// Subjects of [`WORK`].
-pub const WORK_SUBJECTS: [&str; 5] = ["task.>", "try.>", "res.>", "run.>", "dead.>"];
+pub const WORK_SUBJECTS: [&str; 7] = ["task.>", "try.>", "res.>", "run.>", "dead.>", "event.>", "seen.>"];
 
 /// Key-value bucket that the operator writes: configuration of supervisors, definitions and requests ([`crate::snapshot`]).
 pub const CONFIG_BUCKET: &str = "CONFIG";
@@ -31,6 +31,12 @@ pub const MAX_WAITING: i64 = 16 * 1024;
 
 /// Deliveries of a task after which it goes to the dead letters instead of to an agent.
 pub const MAX_DELIVERIES: u32 = 5;
+
+/// How long it is remembered that a message has begun a run, so that it begins none when it comes again. Senders try for about a day.
+pub const REMEMBER_MESSAGES: Duration = Duration::from_hours(72);
+
+/// How long a message on a topic waits for a trigger before it is thrown away.
+pub const UNHEARD: Duration = Duration::from_hours(1);
 
 /// Name of the durable pull consumer for the tasks of one pool and class: `<supervisor>_<pool>_<class>`.
 pub fn task_consumer(supervisor: &Name, pool: &Name, class: Class) -> String {

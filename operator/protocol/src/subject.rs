@@ -7,6 +7,8 @@
 //! | `res.<supervisor>.<pool>.<run>.<path>.<attempt>` | a result; of a step that stands for a run with `-run` as the pool | the subject is empty |
 //! | `run.<supervisor>.<run>` | a run event | last sequence of the subject |
 //! | `dead.<supervisor>.<pool>.<run>.<path>.<attempt>` | a dead letter | the subject is empty |
+//! | `event.<supervisor>.<topic>` | a message that begins runs, gone when they are in the journal | |
+//! | `seen.<supervisor>.<run>` | the run has begun because of a message | the subject is empty |
 //! | `load.<supervisor>.<pool>.<agent>` | heartbeat of an agent, core NATS, not stored | |
 
 use std::fmt;
@@ -164,6 +166,26 @@ pub fn everything_of_run(supervisor: &Name, run: &RunId) -> [String; 5] {
         format!("dead.{supervisor}.*.{run}.>"),
         format!("run.{supervisor}.{run}"),
     ]
+}
+
+/// Subject of the messages about a topic.
+pub fn event(supervisor: &Name, topic: &Name) -> String {
+    format!("event.{supervisor}.{topic}")
+}
+
+/// Filter for the messages about all topics.
+pub fn events_of_supervisor(supervisor: &Name) -> String {
+    format!("event.{supervisor}.*")
+}
+
+/// The topic of such a message; none when no trigger can be about it.
+pub fn topic_of(supervisor: &Name, subject: &str) -> Option<Name> {
+    subject.strip_prefix("event.")?.strip_prefix(supervisor.as_str())?.strip_prefix('.')?.parse().ok()
+}
+
+/// Subject of the mark that a run has begun because of a message. It outlives the run.
+pub fn seen(supervisor: &Name, run: &RunId) -> String {
+    format!("seen.{supervisor}.{run}")
 }
 
 /// Subject of an agent's heartbeat.

@@ -144,6 +144,7 @@ impl BusPort for Accounts {
             BusUser::Supervisor { supervisor } => {
                 (format!("supervisor/{supervisor}"), permission::supervisor(supervisor))
             }
+            BusUser::Publisher { supervisor } => (format!("publisher/{supervisor}"), permission::publisher(supervisor)),
             BusUser::Pool { supervisor, pool } => {
                 (format!("agent/{supervisor}/{pool}"), permission::agent(supervisor, pool))
             }

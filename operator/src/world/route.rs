@@ -193,7 +193,9 @@ impl World {
             woken.extend(callers.map(|caller| Target::Workflow(namespace.clone(), caller.name_any())));
             woken.insert(Target::Workflow(namespace.clone(), name));
         }
-        if old.is_none() || new.is_none() || is_counted {
+        // Its Supervisor makes credentials for whoever publishes events.
+        let events = |workflow: Option<&Workflow>| workflow.is_some_and(hierarchy::has_event_trigger);
+        if old.is_none() || new.is_none() || is_counted || events(old) != events(new) {
             self.add_domain(&namespace, &mut woken);
             let supervisor = supervisor_name(object.spec.supervisor_ref.as_ref());
             woken.insert(Target::Supervisor(namespace, supervisor.to_owned()));

@@ -10,6 +10,7 @@ mod completions;
 mod control;
 mod decisions;
 mod fold;
+mod open;
 mod queues;
 mod retain;
 mod runs;
@@ -46,6 +47,7 @@ use crate::{
     config, consumers,
     export::Export,
     http::Progress,
+    intake::Open,
     janitor::{Job, Removed},
     journal,
     leases::{Held, partition},
@@ -79,6 +81,10 @@ pub struct Outputs {
     pub jobs: mpsc::Sender<Job>,
     pub reports: mpsc::Sender<Report>,
     pub wanted: watch::Sender<Option<consumers::Wanted>>,
+    /// What messages can begin.
+    pub open: watch::Sender<Option<Arc<Open>>>,
+    /// How many runs of each Workflow wait for a place.
+    pub waiting: watch::Sender<BTreeMap<Name, usize>>,
     pub spans: mpsc::Sender<Export>,
     pub metrics: Metrics,
     pub progress: Arc<Progress>,
@@ -258,6 +264,7 @@ impl Driver {
         self.control_runs();
         if std::mem::take(&mut self.changed.places) {
             self.start_waiting(now);
+            self.tell_waiting();
             self.start_children(now);
         }
         self.take_turns(now);
@@ -358,6 +365,7 @@ impl Driver {
                     self.config.written.retain(|name, _| told.contains(name));
                 }
                 self.is_configured = true;
+                self.tell_open();
                 self.outputs.progress.is_configured.store(true, Ordering::Relaxed);
             }
         }

@@ -154,6 +154,7 @@ pub fn read_line(line: &Line) -> Option<Record> {
         sequence: line.sequence,
         at: line.at,
         payload: line.body.to_string().into(),
+        headers: None,
         deleted: false,
         pending: 0,
     };

@@ -5,6 +5,7 @@
 //!  WORK ──> journal ───┤                       ├──> janitor ──> WORK (withdrawals, purges), BLOB
 //!  LEASE <─> leases ───┼──> drive (one task, ──┼──> consumers ─> WORK (one pull consumer per pool and class)
 //!  load.> ──> loads ───┘    all the state)     ├──> report  ──> REPORT
+//!  event.> ─> events ──── what is open ─────────┼──> intake  ──> WORK (the first events of runs that messages begin)
 //!                                              └──> export  ──> the collector of traces
 //! ```
 //!
@@ -14,9 +15,11 @@
 mod config;
 mod consumers;
 mod drive;
+mod events;
 mod export;
 mod http;
 pub mod inspect;
+mod intake;
 mod janitor;
 pub mod journal;
 pub mod leases;

@@ -31,6 +31,7 @@ pub struct Metrics {
     partitions: IntGauge,
     conflicts: IntCounterVec,
     spans: IntCounterVec,
+    messages: IntCounterVec,
 }
 
 /// What became of a span.
@@ -52,6 +53,32 @@ impl SpanEnd {
             Self::Exported => "exported",
             Self::Refused => "refused",
             Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// What became of a message that may begin a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageEnd {
+    /// It has begun a run.
+    Begun,
+    /// It had begun one when it came before.
+    Repeated,
+    /// The condition of the trigger is false.
+    Declined,
+    /// There was no trigger for it.
+    Unheard,
+}
+
+impl MessageEnd {
+    const ALL: [Self; 4] = [Self::Begun, Self::Repeated, Self::Declined, Self::Unheard];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Repeated => "repeated",
+            Self::Declined => "declined",
+            Self::Unheard => "unheard",
         }
     }
 }
@@ -107,11 +134,19 @@ impl Metrics {
                 &["reason"],
             )?,
             spans: counter("tetrarch_spans_total", "Spans of traces, by what became of them", &["result"])?,
+            messages: counter(
+                "tetrarch_messages_total",
+                "Messages that may begin runs, by what became of them",
+                &["result"],
+            )?,
             latency,
             registry,
         };
         for end in SpanEnd::ALL.map(SpanEnd::as_str) {
             metrics.spans.with_label_values(&[end]);
+        }
+        for end in MessageEnd::ALL.map(MessageEnd::as_str) {
+            metrics.messages.with_label_values(&[end]);
         }
         for class in Class::ALL.map(Class::as_str) {
             metrics.dispatched.with_label_values(&[class]);
@@ -185,6 +220,11 @@ impl Metrics {
     /// Spans were sent, or dropped.
     pub fn spans_ended(&self, end: SpanEnd, count: usize) {
         self.spans.with_label_values(&[end.as_str()]).inc_by(count as u64);
+    }
+
+    /// A message was done with.
+    pub fn message_ended(&self, end: MessageEnd) {
+        self.messages.with_label_values(&[end.as_str()]).inc();
     }
 
     /// Everything in the text format.

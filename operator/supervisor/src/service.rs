@@ -1,6 +1,6 @@
 //! Starts all parts of a replica, wires them, and stops them in order.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tetrarch_bus::{Bus, connection};
 use tetrarch_core::id::Name;
@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config, consumers,
     drive::{Driver, Inputs, Outputs},
-    export,
+    events, export,
     http::{self, Progress},
+    intake::Intake,
     janitor, journal,
     leases::{self, Held, Timing},
     loads,
@@ -178,6 +179,16 @@ pub async fn start(options: Options) -> Result<Handle, Error> {
     readers.spawn(consumers::keep(bus.clone(), supervisor.clone(), wanted_rx, stop.clone()));
 
     let (held_tx, held) = watch::channel(Held::new());
+    let (open, open_rx) = watch::channel(None);
+    let (waiting, waiting_rx) = watch::channel(BTreeMap::new());
+    let intake = Intake {
+        bus: bus.clone(),
+        supervisor: supervisor.clone(),
+        open: open_rx,
+        waiting: waiting_rx,
+        metrics: metrics.clone(),
+    };
+    readers.spawn(events::follow(intake, held.clone(), stop.clone()));
     leases.spawn(leases::hold(
         bus.clone(),
         supervisor.clone(),
@@ -201,7 +212,7 @@ pub async fn start(options: Options) -> Result<Handle, Error> {
     writers.spawn(export::run(spans_rx, metrics.clone()));
 
     let inputs = Inputs { journal, config, beats, held, done, removed, overtaken };
-    let outputs = Outputs { requests, jobs, reports, wanted, spans, metrics: metrics.clone(), progress };
+    let outputs = Outputs { requests, jobs, reports, wanted, open, waiting, spans, metrics: metrics.clone(), progress };
     let drive = Driver::new(supervisor, outputs);
     driver.spawn(drive.run(inputs, options.report_every, stop.clone()));
 

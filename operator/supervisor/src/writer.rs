@@ -1,6 +1,6 @@
 //! Writes to the journal on behalf of the driver: what comes in while earlier writes are under way goes out together (group commit).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,7 +11,13 @@ use tetrarch_bus::{
 use tetrarch_core::{
     id::{Name, RunId, TaskId},
     priority::Class,
-    workflow::journal::{Outcome, RunEvent},
+    workflow::{
+        definition::Definition,
+        journal::{Outcome, RunEvent},
+        run::resolve_parameters,
+        stamp::Stamp,
+        trigger::{Follower, Origin},
+    },
 };
 use tetrarch_protocol::{
     VERSION,
@@ -171,14 +177,40 @@ async fn write_group(bus: &Bus, supervisor: &Name, group: Vec<Request>, done: &m
     }
 }
 
+/// The message of an event of a run.
+pub fn encode_event(supervisor: &Name, run: RunId, expected: u64, event: &RunEvent) -> serde_json::Result<Message> {
+    let subject = Subject::Run { supervisor: supervisor.clone(), run }.to_string();
+    let body = serde_json::to_vec(&RunEnvelope { version: VERSION, event })?;
+    Ok(Message { subject, payload: body.into(), expected })
+}
+
+/// The first event of a run. With parameters that do not fit the run is accepted all the same, and its end says what is wrong.
+pub fn accepted(
+    definition: &Definition,
+    given: &BTreeMap<String, Value>,
+    cause: &str,
+    stamp: Option<Stamp>,
+    origin: Option<Box<Origin>>,
+) -> RunEvent {
+    RunEvent::Accepted {
+        definition: Box::new(definition.clone()),
+        parameters: resolve_parameters(definition, given).unwrap_or_else(|_| given.clone()),
+        cause: cause.to_owned(),
+        parent: None,
+        stamp,
+        origin,
+    }
+}
+
+/// The first event of a run that a trigger begins.
+pub fn accepted_by(definition: &Definition, follower: &Follower) -> RunEvent {
+    accepted(definition, &follower.parameters, &follower.cause, None, Some(Box::new(follower.origin.clone())))
+}
+
 async fn encode(bus: &Bus, supervisor: &Name, request: Request) -> Result<Message, Failure> {
     let failed = |error: serde_json::Error| Failure::Encode(error.to_string());
     match request {
-        Request::Append { run, expected, event } => {
-            let subject = Subject::Run { supervisor: supervisor.clone(), run }.to_string();
-            let body = serde_json::to_vec(&RunEnvelope { version: VERSION, event: &event }).map_err(failed)?;
-            Ok(Message { subject, payload: body.into(), expected })
-        }
+        Request::Append { run, expected, event } => encode_event(supervisor, run, expected, &event).map_err(failed),
         Request::Dispatch(dispatch) => {
             let Dispatch { task, pool, class, workflow, input, timeout_ms, deadline, idempotent, traceparent } =
                 *dispatch;

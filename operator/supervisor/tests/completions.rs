@@ -75,7 +75,8 @@ async fn followers(world: &World) -> Vec<(String, Value)> {
             _ => None,
         });
         let (origin, parameters) = accepted.unwrap();
-        found.push((origin.as_ref().unwrap().run.to_string(), json!(parameters)));
+        let before = origin.as_ref().unwrap().run.as_ref().unwrap();
+        found.push((before.to_string(), json!(parameters)));
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     found

@@ -111,6 +111,7 @@ impl Engine {
             limits: snapshot::WorkflowLimits::default(),
             schedule: None,
             triggers: Vec::new(),
+            messages: Vec::new(),
             deleted: false,
         };
         let begin = Instant::now();

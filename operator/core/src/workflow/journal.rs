@@ -57,7 +57,7 @@ pub enum RunEvent {
         /// The person who asked, when one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stamp: Option<Stamp>,
-        /// The run that this one follows, when a trigger began it.
+        /// What began it, when that was a trigger.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Box<Origin>>,
     },

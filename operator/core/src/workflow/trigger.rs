@@ -8,15 +8,15 @@ use std::{borrow::Cow, collections::BTreeMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
+pub use super::begin::Mistake;
 use super::{
-    child::MAX_PARAMETERS,
+    begin::{self, Expressions},
     journal::FinalPhase,
     run::{Run, RunPhase},
 };
 use crate::{
-    expression::{Expression, References, Scope, Template, Variable, Vocabulary},
+    expression::{Scope, Variable},
     id::{Name, RunId},
 };
 
@@ -44,15 +44,17 @@ pub struct Trigger {
     pub parameters: Map<String, Value>,
 }
 
-/// What a run knows of the one that it follows.
+/// What a run knows of what began it: the run that it follows, or a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
     /// The trigger.
     pub trigger: Name,
-    /// The run that ended.
-    pub run: RunId,
+    /// The run that ended; none when a message began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// The workflows of the runs before, the first one first; the last one is that of [`Origin::run`].
+    #[serde(default)]
     pub lineage: Vec<Name>,
     /// Why it cannot be run; it ends with that at once, and nothing follows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,38 +70,18 @@ pub struct Follower {
     pub parameters: BTreeMap<String, Value>,
     /// Why it begins, in words.
     pub cause: String,
-    /// What it knows of the run before.
+    /// What it knows of what began it.
     pub origin: Origin,
-}
-
-/// Something that is wrong with a trigger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Where, such as `.when` or `.parameters.size`.
-    pub place: String,
-    /// What, and what to write instead.
-    pub message: String,
 }
 
 impl Trigger {
     /// Everything that is wrong with its expressions.
     pub fn mistakes(&self) -> Vec<Mistake> {
-        let mut mistakes = Vec::new();
-        if let Some(when) = &self.when {
-            match Expression::compile(when, Vocabulary::Workflow) {
-                Ok(expression) => mistakes.extend(unreadable(".when".to_owned(), expression.references())),
-                Err(error) => mistakes.push(Mistake { place: ".when".to_owned(), message: error.to_string() }),
-            }
-        }
-        let (readings, wrong) = Template::inspect(&Value::Object(self.parameters.clone()));
-        mistakes.extend(wrong.into_iter().map(|mistake| Mistake {
-            place: format!(".parameters{}", mistake.place),
-            message: format!("{}: write CEL inside of ${{…}}", mistake.error),
-        }));
-        for reading in readings {
-            mistakes.extend(unreadable(format!(".parameters{}", reading.place), &reading.references));
-        }
-        mistakes
+        self.expressions().mistakes(&READABLE, "run or output, of the run that ended")
+    }
+
+    fn expressions(&self) -> Expressions<'_> {
+        Expressions { trigger: &self.name, when: self.when.as_deref(), parameters: &self.parameters }
     }
 
     /// The run of `workflow` that follows `ended`; none when nothing does. `prefix` begins its id. What cannot be evaluated gives a run that says
@@ -121,14 +103,14 @@ impl Trigger {
             Scope::default().with(Variable::Run, Cow::Borrowed(&view)).with(Variable::Output, Cow::Borrowed(&output));
         let (parameters, flaw) = match refusal(&lineage, workflow) {
             Some(flaw) => (BTreeMap::new(), Some(flaw)),
-            None => match self.evaluate(&scope) {
+            None => match self.expressions().evaluate(&scope) {
                 Ok(None) => return None,
                 Ok(Some(parameters)) => (parameters, None),
                 Err(flaw) => (BTreeMap::new(), Some(flaw)),
             },
         };
         let cause = format!("trigger {}: run {} {phase:?}", self.name, ended.id());
-        let origin = Origin { trigger: self.name.clone(), run: ended.id().clone(), lineage, flaw };
+        let origin = Origin { trigger: self.name.clone(), run: Some(ended.id().clone()), lineage, flaw };
         Some(Follower { run, parameters, cause, origin })
     }
 
@@ -142,42 +124,8 @@ impl Trigger {
         if !(is_it && is_of_its_own && is_new) || is_flawed {
             return None;
         }
-        let digest = Sha256::digest(format!("{}/{}", self.name, ended.id()));
-        let hash = digest.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
-        format!("{prefix}-t{hash:016x}").parse().ok()
+        begin::run_of(prefix, 't', &self.name, ended.id().as_str())
     }
-
-    /// The parameters; none when the condition is false.
-    fn evaluate(&self, scope: &Scope<'_>) -> Result<Option<BTreeMap<String, Value>>, String> {
-        let told = |what: &str, error: &dyn std::fmt::Display| format!("{what} of trigger {}: {error}", self.name);
-        if let Some(when) = &self.when {
-            let condition = Expression::compile(when, Vocabulary::Workflow);
-            let met = condition.and_then(|condition| condition.evaluate_condition(scope));
-            if !met.map_err(|error| told("when", &error))? {
-                return Ok(None);
-            }
-        }
-        let template = Template::compile(&Value::Object(self.parameters.clone()));
-        let template = template.map_err(|_| told("parameters", &"they cannot be read"))?;
-        let Value::Object(parameters) = template.evaluate(scope).map_err(|error| told("parameters", &error))? else {
-            return Ok(Some(BTreeMap::new()));
-        };
-        let length = Value::Object(parameters.clone()).to_string().len();
-        if length > MAX_PARAMETERS {
-            return Err(told(
-                "parameters",
-                &format!("they have {length} bytes, and at most {MAX_PARAMETERS} may be given"),
-            ));
-        }
-        Ok(Some(parameters.into_iter().collect()))
-    }
-}
-
-/// What an expression reads that has no value here.
-fn unreadable(place: String, references: &References) -> Option<Mistake> {
-    let other = references.variables.iter().find(|variable| !READABLE.contains(variable))?;
-    let message = format!("{:?} has no value in a trigger: write run or output, of the run that ended", other.as_str());
-    Some(Mistake { place, message })
 }
 
 /// Why a run of `workflow` must not follow runs of these; none when it may.

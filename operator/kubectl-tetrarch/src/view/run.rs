@@ -58,11 +58,14 @@ fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
         line("Schedule", &format!("{} {}, {next}", schedule.cron, schedule.time_zone));
     }
     for trigger in &workflow.spec.triggers {
-        let phases: Vec<String> = trigger.completion.phases.iter().map(|phase| format!("{phase:?}")).collect();
-        line(
-            "Trigger",
-            &format!("{}, after runs of {} ({})", trigger.name, trigger.completion.workflow, phases.join(", ")),
-        );
+        if let Some(completion) = &trigger.completion {
+            let phases: Vec<String> = completion.phases.iter().map(|phase| format!("{phase:?}")).collect();
+            let told = format!("{}, after runs of {} ({})", trigger.name, completion.workflow, phases.join(", "));
+            line("Trigger", &told);
+        }
+        if let Some(event) = &trigger.event {
+            line("Trigger", &format!("{}, by events about {}", trigger.name, event.topic));
+        }
     }
     for question in &status.waiting {
         line("Waits for", &format!("{}, until {}: {}", question.whom, time::moment(&question.until), question.message));

@@ -12,6 +12,7 @@ mod trigger;
 
 pub use schedule::Scheduled;
 pub use steps::{TASK_TIMEOUT, tasks};
+pub use trigger::Kind as TriggerKind;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,6 @@ use serde_json::Value;
 use tetrarch_core::workflow::{
     definition::{AgentSelector, Definition, FailurePolicy, UnknownPolicy},
     graph,
-    trigger::Trigger,
 };
 use tetrarch_crds::{
     Workflow,
@@ -88,8 +88,8 @@ pub fn schedule(object: &Workflow) -> Option<Scheduled> {
     schedule::schedule(&object.spec, &mut Violations::default())
 }
 
-/// The triggers of a Workflow whose definition was read.
-pub fn triggers(object: &Workflow) -> Vec<Trigger> {
+/// The triggers of a Workflow whose definition was read, each with its place in the list.
+pub fn triggers(object: &Workflow) -> Vec<(usize, TriggerKind)> {
     trigger::triggers(&object.name_any(), &object.spec, &mut Violations::default())
 }
 

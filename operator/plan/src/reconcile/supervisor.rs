@@ -83,7 +83,15 @@ pub fn supervisor(object: &Supervisor, observed: &Observed, now: Timestamp) -> P
     }
     let mut blockers = Vec::new();
     // Credentials and configuration before the pods that need them.
-    let mut effects = vec![Effect::EnsureBusUser(Box::new(bus_user(object, domain, &name, orchestrator)))];
+    let user = |user: BusUser, secret: String| {
+        Effect::EnsureBusUser(Box::new(bus_user(object, domain, &name, orchestrator, (user, secret))))
+    };
+    let runtime = BusUser::Supervisor { supervisor: name.clone() };
+    let mut effects = vec![user(runtime, names::supervisor_bus_secret(name.as_str()))];
+    if hierarchy::hears_events(name.as_str(), &observed.workflows) {
+        let publisher = BusUser::Publisher { supervisor: name.clone() };
+        effects.push(user(publisher, names::supervisor_publisher_secret(name.as_str())));
+    }
     match parse::orchestrator::priority_classes(&orchestrator.spec) {
         Ok(classes) => {
             let largest = orchestrator.spec.hierarchy.max_agents_per_supervisor;
@@ -138,7 +146,14 @@ fn admit<'a>(object: &Supervisor, observed: &'a Observed) -> Result<(Name, &'a O
     Ok((bus_name(domain)?, orchestrator))
 }
 
-fn bus_user(object: &Supervisor, domain: &Name, name: &Name, orchestrator: &Orchestrator) -> BusUserSecret {
+/// A user with the Secret for its credentials.
+fn bus_user(
+    object: &Supervisor,
+    domain: &Name,
+    name: &Name,
+    orchestrator: &Orchestrator,
+    (user, secret): (BusUser, String),
+) -> BusUserSecret {
     let orchestrator = orchestrator.name_any();
     let position = Position {
         orchestrator: Some(&orchestrator),
@@ -148,12 +163,8 @@ fn bus_user(object: &Supervisor, domain: &Name, name: &Name, orchestrator: &Orch
     };
     BusUserSecret {
         domain: domain.clone(),
-        user: BusUser::Supervisor { supervisor: name.clone() },
-        secret: ObjectKey::namespaced(
-            Kind::Secret,
-            object.namespace().unwrap_or_default(),
-            names::supervisor_bus_secret(name.as_str()),
-        ),
+        user,
+        secret: ObjectKey::namespaced(Kind::Secret, object.namespace().unwrap_or_default(), secret),
         labels: names::labels(Component::Supervisor, name.as_str(), position),
         owner: controller_ref(object),
     }

@@ -117,6 +117,7 @@ fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
         limits,
         schedule: schedule::snapshot(object, now),
         triggers,
+        messages: triggers::messages(object, now),
         deleted: false,
     };
     effects.push(Effect::PublishConfig { domain, key, value: to_json(&snapshot) });
@@ -226,6 +227,7 @@ fn deletion(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
                     limits: WorkflowLimits::default(),
                     schedule: None,
                     triggers: Vec::new(),
+                    messages: Vec::new(),
                     deleted: true,
                 }),
             },

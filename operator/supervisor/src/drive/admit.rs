@@ -7,20 +7,14 @@ use tetrarch_bus::write::Written;
 use tetrarch_core::{
     id::{Name, RunId},
     priority::{Class, ClassLimits},
-    workflow::{
-        definition::Definition,
-        journal::RunEvent,
-        run::{RunPhase, resolve_parameters},
-        stamp::Stamp,
-        trigger::Follower,
-    },
+    workflow::{definition::Definition, journal::RunEvent, run::RunPhase, stamp::Stamp, trigger::Follower},
 };
 use tetrarch_protocol::{control::Asked, snapshot::RunRequest};
 
 use super::{Driver, Wanted, runs::Slot};
 use crate::{
     consumers,
-    writer::{Failure, Request},
+    writer::{self, Failure, Request},
 };
 
 /// Pause before a refused run is tried again.
@@ -50,19 +44,12 @@ impl Wish<'_> {
         }
     }
 
-    /// With parameters that do not fit the run is accepted all the same, and its end says what is wrong.
     fn first_event(&self, definition: &Definition) -> RunEvent {
-        let (given, cause, stamp, origin) = match self {
-            Self::Request(request) => (&request.parameters, &request.cause, request.stamp.clone(), None),
-            Self::Follower(next) => (&next.parameters, &next.cause, None, Some(Box::new(next.origin.clone()))),
-        };
-        RunEvent::Accepted {
-            definition: Box::new(definition.clone()),
-            parameters: resolve_parameters(definition, given).unwrap_or_else(|_| given.clone()),
-            cause: cause.clone(),
-            parent: None,
-            stamp,
-            origin,
+        match self {
+            Self::Request(RunRequest { parameters, cause, stamp, .. }) => {
+                writer::accepted(definition, parameters, cause, stamp.clone(), None)
+            }
+            Self::Follower(follower) => writer::accepted_by(definition, follower),
         }
     }
 }

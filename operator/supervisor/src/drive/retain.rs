@@ -25,7 +25,7 @@ impl Driver {
                     tracing::info!(%run, "run is beyond its retention: purging it");
                     slot.is_purging = true;
                     // The run that it follows goes first: as long as that one is there, it would begin again.
-                    let before = slot.run.origin().map(|origin| origin.run.clone());
+                    let before = slot.run.origin().and_then(|origin| origin.run.clone());
                     self.jobs.push(before.map_or(Job::Run(run.clone()), |before| Job::Follower { run, before }));
                 }
             } else {
@@ -94,7 +94,7 @@ fn plan_purges(config: &Config, runs: &Runs, completions: &Completions, now: Tim
         let prefix = snapshot.and_then(|snapshot| snapshot.schedule.as_ref()).map(|schedule| &schedule.prefix);
         let is_scheduled = prefix.is_some_and(|prefix| time_of(prefix, slot.run.id()).is_some());
         let is_wanted = is_wanted || (is_scheduled && scheduled.insert(&definition.workflow));
-        let follows = slot.run.origin().map(|origin| &origin.run);
+        let follows = slot.run.origin().and_then(|origin| origin.run.as_ref());
         let follows = follows.is_some_and(|run| runs.get(run).is_some() || runs.unreadable(run).is_some());
         let is_wanted = is_wanted || follows;
         let is_awaited = runs.is_awaited(slot) || completions.is_awaited(slot.run.id());

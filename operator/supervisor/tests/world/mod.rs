@@ -340,6 +340,7 @@ pub fn wanted(definition: &Definition, runs: &[&str], cancel: &[&str]) -> Workfl
         limits: WorkflowLimits::default(),
         schedule: None,
         triggers: Vec::new(),
+        messages: Vec::new(),
         deleted: false,
     }
 }

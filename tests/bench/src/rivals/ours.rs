@@ -110,6 +110,7 @@ async fn run(bus: Bus, supervisor: Name, waiting: Waiting, asked: Asked, name: S
         cancel: Vec::new(),
         schedule: None,
         triggers: Vec::new(),
+        messages: Vec::new(),
         decisions: Vec::new(),
         control: Control::default(),
         limits: snapshot::WorkflowLimits::default(),

@@ -330,6 +330,7 @@ impl<'d> Checker<'d> {
                     Variable::Index => "a map, a scatter or a loop",
                     Variable::Output => "the gathering of a scatter, the condition of a loop and the gate of a step",
                     Variable::Verdict => "the task of a step whose gate retries, and a fallback",
+                    Variable::Event => "a trigger by an event",
                     Variable::Previous => "the stages of a pipeline or a branch, and a loop",
                     _ => "the reduction of a map",
                 };

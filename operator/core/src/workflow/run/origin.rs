@@ -1,4 +1,4 @@
-//! Runs that follow the end of another run.
+//! Runs that a trigger began.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{Run, plan::Plan};
 use crate::workflow::trigger::Origin;
 
 impl Run {
-    /// The same run as one that follows another. With a flaw it has no steps to run, and ends with that.
+    /// The same run as one that a trigger began. With a flaw it has no steps to run, and ends with that.
     #[must_use]
     pub fn begun_by(mut self, origin: Option<Origin>) -> Self {
         if let Some(flaw) = origin.as_ref().and_then(|origin| origin.flaw.clone()) {
@@ -19,7 +19,7 @@ impl Run {
         self
     }
 
-    /// The run that it follows.
+    /// What began it, when that was a trigger.
     pub fn origin(&self) -> Option<&Origin> {
         self.state.origin.as_ref()
     }

@@ -62,7 +62,8 @@ fn the_end_of_a_run_begins_one_that_follows_from_it() {
     assert!(follower.run.as_str().starts_with("report-0a1b2-t"), "{}", follower.run);
     assert_eq!(json!(follower.parameters), json!({"of": "scan-1", "found": 3, "all": {"count": 3}}));
     assert_eq!(follower.cause, "trigger after-scan: run scan-1 Succeeded");
-    assert_eq!((follower.origin.run.as_str(), follower.origin.lineage), ("scan-1", vec![name("scan")]));
+    assert_eq!(follower.origin.run.as_ref().map(RunId::as_str), Some("scan-1"));
+    assert_eq!(follower.origin.lineage, [name("scan")]);
     let mut other = trigger.clone();
     other.name = name("another");
     assert_ne!(follow(&other, &succeeded()).unwrap().run, follower.run, "each trigger begins its own");
@@ -95,7 +96,7 @@ fn what_cannot_be_evaluated_is_a_run_that_says_so(#[case] when: &str, #[case] to
 fn workflows_do_not_begin_each_other_for_ever() {
     let origin = |lineage: &[&str], flaw: Option<&str>| Origin {
         trigger: name("t"),
-        run: "before-1".parse().unwrap(),
+        run: "before-1".parse().ok(),
         lineage: lineage.iter().map(|workflow| name(workflow)).collect(),
         flaw: flaw.map(str::to_owned),
     };

@@ -1,15 +1,29 @@
 //! The triggers of a Workflow.
 
-use tetrarch_core::workflow::{journal::FinalPhase, trigger::Trigger};
+use serde_json::{Map, Value};
+use tetrarch_core::workflow::{
+    journal::FinalPhase,
+    message::{MessageTrigger, Source},
+    trigger::Trigger,
+};
 use tetrarch_crds::{
     WorkflowSpec,
-    workflow::{EndPhase, Trigger as Written},
+    workflow::{Completion, EndPhase, Trigger as Written},
 };
 
 use crate::violation::Violations;
 
-/// Reads the triggers of the Workflow of this name; those that are wrong are left out.
-pub fn triggers(name: &str, spec: &WorkflowSpec, violations: &mut Violations) -> Vec<Trigger> {
+/// A trigger, by its kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// The end of a run.
+    Completion(Trigger),
+    /// A message.
+    Message(MessageTrigger),
+}
+
+/// Reads the triggers of the Workflow of this name, each with its place in the list; those that are wrong are left out.
+pub fn triggers(name: &str, spec: &WorkflowSpec, violations: &mut Violations) -> Vec<(usize, Kind)> {
     let written = spec.triggers.iter().enumerate();
     written
         .filter_map(|(index, written)| {
@@ -17,46 +31,82 @@ pub fn triggers(name: &str, spec: &WorkflowSpec, violations: &mut Violations) ->
                 let problem = format!("{:?} is listed twice: write each trigger once", written.name);
                 violations.add(format!("spec.triggers[{index}].name"), problem);
             }
-            trigger(name, &format!("spec.triggers[{index}]"), written, spec, violations)
+            Some((index, trigger(name, &format!("spec.triggers[{index}]"), written, spec, violations)?))
         })
         .collect()
 }
 
-fn trigger(
-    own: &str,
-    path: &str,
-    written: &Written,
-    spec: &WorkflowSpec,
-    violations: &mut Violations,
-) -> Option<Trigger> {
-    let Written { name, completion, when, parameters } = written;
-    if completion.workflow == own {
+fn trigger(own: &str, path: &str, written: &Written, spec: &WorkflowSpec, violations: &mut Violations) -> Option<Kind> {
+    if written.completion.as_ref().is_some_and(|completion| completion.workflow == own) {
         let problem =
             "is this Workflow itself, which would begin runs for ever: name another one, or repeat a step with loop";
         violations.add(format!("{path}.completion.workflow"), problem);
         return None;
     }
-    for given in parameters.keys().filter(|given| !spec.parameters.iter().any(|known| known.name == **given)) {
+    check_parameters(path, written, spec, violations);
+    let (kind, mistakes) = match (&written.completion, &written.event) {
+        (Some(completion), None) => {
+            let trigger = of_completion(path, written, completion, violations)?;
+            let mistakes = trigger.mistakes();
+            (Kind::Completion(trigger), mistakes)
+        }
+        (None, Some(event)) => {
+            let topic = violations.check(&format!("{path}.event.topic"), event.topic.parse())?;
+            let trigger = of_message(path, written, Source::Event { topic }, violations)?;
+            let mistakes = trigger.mistakes();
+            (Kind::Message(trigger), mistakes)
+        }
+        _ => {
+            violations.add(path, "has exactly one kind: write completion or event");
+            return None;
+        }
+    };
+    for mistake in mistakes {
+        violations.add(format!("{path}{}", mistake.place), mistake.message);
+    }
+    Some(kind)
+}
+
+fn of_completion(
+    path: &str,
+    written: &Written,
+    completion: &Completion,
+    violations: &mut Violations,
+) -> Option<Trigger> {
+    Some(Trigger {
+        name: violations.check(&format!("{path}.name"), written.name.parse())?,
+        workflow: violations.check(&format!("{path}.completion.workflow"), completion.workflow.parse())?,
+        phases: completion.phases.iter().map(|phase| end(*phase)).collect(),
+        when: written.when.clone(),
+        parameters: parameters(written),
+    })
+}
+
+fn of_message(path: &str, written: &Written, source: Source, violations: &mut Violations) -> Option<MessageTrigger> {
+    Some(MessageTrigger {
+        name: violations.check(&format!("{path}.name"), written.name.parse())?,
+        source,
+        when: written.when.clone(),
+        parameters: parameters(written),
+    })
+}
+
+fn parameters(written: &Written) -> Map<String, Value> {
+    written.parameters.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect()
+}
+
+fn check_parameters(path: &str, written: &Written, spec: &WorkflowSpec, violations: &mut Violations) {
+    let given = &written.parameters;
+    for unknown in given.keys().filter(|given| !spec.parameters.iter().any(|known| known.name == **given)) {
         let known: Vec<&str> = spec.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-        let problem = format!("there is no parameter {given:?}: write one of [{}]", known.join(", "));
-        violations.add(format!("{path}.parameters.{given}"), problem);
+        let problem = format!("there is no parameter {unknown:?}: write one of [{}]", known.join(", "));
+        violations.add(format!("{path}.parameters.{unknown}"), problem);
     }
     let without = spec.parameters.iter().filter(|parameter| parameter.value.is_none());
-    for missing in without.filter(|parameter| !parameters.contains_key(&parameter.name)) {
+    for missing in without.filter(|parameter| !given.contains_key(&parameter.name)) {
         let problem = format!("gives no value to {0:?}, which has no default: add {0:?} here", missing.name);
         violations.add(format!("{path}.parameters"), problem);
     }
-    let trigger = Trigger {
-        name: violations.check(&format!("{path}.name"), name.parse())?,
-        workflow: violations.check(&format!("{path}.completion.workflow"), completion.workflow.parse())?,
-        phases: completion.phases.iter().map(|phase| end(*phase)).collect(),
-        when: when.clone(),
-        parameters: parameters.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect(),
-    };
-    for mistake in trigger.mistakes() {
-        violations.add(format!("{path}{}", mistake.place), mistake.message);
-    }
-    Some(trigger)
 }
 
 const fn end(phase: EndPhase) -> FinalPhase {
@@ -95,6 +145,10 @@ mod tests {
     #[case::missing(json!({"name": "t", "completion": {"workflow": "scan"}}), "spec.triggers[0].parameters", "add \"of\" here")]
     #[case::foreign(json!({"name": "t", "completion": {"workflow": "scan"}, "when": "params.size > 1", "parameters": {"of": 1}}), "spec.triggers[0].when", "write run or output")]
     #[case::broken(json!({"name": "t", "completion": {"workflow": "scan"}, "parameters": {"of": "${run.id +}"}}), "spec.triggers[0].parameters.of", "write CEL inside of")]
+    #[case::kindless(json!({"name": "t", "parameters": {"of": 1}}), "spec.triggers[0]", "write completion or event")]
+    #[case::both(json!({"name": "t", "completion": {"workflow": "scan"}, "event": {"topic": "b"}, "parameters": {"of": 1}}), "spec.triggers[0]", "write completion or event")]
+    #[case::topic(json!({"name": "t", "event": {"topic": "a.b"}, "parameters": {"of": 1}}), "spec.triggers[0].event.topic", "")]
+    #[case::of_runs(json!({"name": "t", "event": {"topic": "b"}, "parameters": {"of": "${run.id}"}}), "spec.triggers[0].parameters.of", "write event")]
     fn a_trigger_that_cannot_work_is_told_with_the_remedy(
         #[case] trigger: Value,
         #[case] field: &str,

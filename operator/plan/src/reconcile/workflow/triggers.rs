@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use kube_core::{Resource, ResourceExt};
 use tetrarch_core::id::Name;
 use tetrarch_crds::{Workflow, workflow::TriggerStatus};
-use tetrarch_protocol::snapshot::TriggerSnapshot;
+use tetrarch_protocol::snapshot::{MessageSnapshot, TriggerSnapshot};
 
 use super::neighbours::Neighbours;
 use crate::{
-    names, parse,
+    names,
+    parse::{self, workflow::TriggerKind},
     reason::{Finding, Reason},
     report::time,
 };
@@ -26,7 +27,8 @@ pub(super) fn read(
     let (mut snapshots, mut findings) = (Vec::new(), Vec::new());
     let prefix = names::run_prefix(&object.name_any(), object.meta().uid.as_deref().unwrap_or_default());
     let since = status(object, now);
-    for (index, trigger) in parse::workflow::triggers(object).into_iter().enumerate() {
+    for (index, trigger) in parse::workflow::triggers(object) {
+        let TriggerKind::Completion(trigger) = trigger else { continue };
         let field = format!("spec.triggers[{index}].completion.workflow");
         let followed = trigger.workflow.as_str();
         findings.extend(neighbours.missing(&field, followed));
@@ -39,14 +41,33 @@ pub(super) fn read(
             findings.push(Finding::new(Reason::WorkflowCycle, message));
             continue;
         }
-        let known = since.iter().find(|known| known.name == trigger.name.as_str());
-        let since = known.map_or(now, |known| known.since.0);
+        let since = since_of(&since, &trigger.name, now);
         snapshots.push(TriggerSnapshot { trigger, since, prefix: prefix.clone() });
     }
     (snapshots, findings)
 }
 
-/// What the status remembers: since when each trigger holds, which begins anew when it follows another Workflow. Those that the Workflow was
+/// What the Supervisor is told of messages that begin runs.
+pub(super) fn messages(object: &Workflow, now: Timestamp) -> Vec<MessageSnapshot> {
+    let prefix = names::run_prefix(&object.name_any(), object.meta().uid.as_deref().unwrap_or_default());
+    let since = status(object, now);
+    let triggers = parse::workflow::triggers(object).into_iter();
+    triggers
+        .filter_map(|(_, trigger)| match trigger {
+            TriggerKind::Completion(_) => None,
+            TriggerKind::Message(trigger) => {
+                Some(MessageSnapshot { since: since_of(&since, &trigger.name, now), prefix: prefix.clone(), trigger })
+            }
+        })
+        .collect()
+}
+
+fn since_of(known: &[TriggerStatus], trigger: &Name, now: Timestamp) -> Timestamp {
+    let known = known.iter().find(|known| known.name == trigger.as_str());
+    known.map_or(now, |known| known.since.0)
+}
+
+/// What the status remembers: since when each trigger holds, which begins anew when it follows something else. Those that the Workflow was
 /// created with hold since then.
 pub fn status(object: &Workflow, now: Timestamp) -> Vec<TriggerStatus> {
     let before = object.status.as_ref().map(|status| status.triggers.as_slice()).unwrap_or_default();
@@ -54,19 +75,21 @@ pub fn status(object: &Workflow, now: Timestamp) -> Vec<TriggerStatus> {
     let created = object.metadata.creation_timestamp.as_ref().filter(|_| object.status.is_none());
     let written = created.map_or(this_second, |created| created.0);
     let known = |trigger: &tetrarch_crds::workflow::Trigger| {
-        let same =
-            before.iter().find(|known| known.name == trigger.name && known.workflow == trigger.completion.workflow);
-        same.cloned().unwrap_or_else(|| TriggerStatus {
+        let new = TriggerStatus {
             name: trigger.name.clone(),
-            workflow: trigger.completion.workflow.clone(),
+            workflow: trigger.completion.as_ref().map(|completion| completion.workflow.clone()),
+            topic: trigger.event.as_ref().map(|event| event.topic.clone()),
             since: time(written),
-        })
+        };
+        let is_same = |known: &&TriggerStatus| TriggerStatus { since: new.since.clone(), ..(*known).clone() } == new;
+        before.iter().find(is_same).cloned().unwrap_or(new)
     };
     object.spec.triggers.iter().map(known).collect()
 }
 
 fn followed_by(workflow: &Workflow) -> Vec<&str> {
-    workflow.spec.triggers.iter().map(|trigger| trigger.completion.workflow.as_str()).collect()
+    let completions = workflow.spec.triggers.iter().filter_map(|trigger| trigger.completion.as_ref());
+    completions.map(|completion| completion.workflow.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -127,7 +150,14 @@ mod tests {
         let kept = workflow("a", "b", Some("2026-11-20T10:00:00Z"));
         assert_eq!(since(&kept), "2026-11-20T10:00:00Z");
         let mut changed = kept.as_ref().clone();
-        changed.spec.triggers[0].completion.workflow = "c".to_owned();
+        changed.spec.triggers[0].completion.as_mut().unwrap().workflow = "c".to_owned();
         assert_eq!(since(&changed), "2026-11-21T10:00:00Z");
+        // Also when it follows events from now on.
+        let mut event = kept.as_ref().clone();
+        event.spec.triggers = serde_json::from_value(json!([{"name": "t", "event": {"topic": "orders"}}])).unwrap();
+        assert_eq!(since(&event), "2026-11-21T10:00:00Z");
+        let told = messages(&event, now());
+        assert_eq!((told.len(), told[0].since.to_string().as_str()), (1, "2026-11-21T10:00:00Z"));
+        assert_eq!(read(&event, &"sup".parse().unwrap(), &[], now()), (Vec::new(), Vec::new()));
     }
 }
