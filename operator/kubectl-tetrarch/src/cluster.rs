@@ -110,7 +110,7 @@ impl Cluster {
         let params = PatchParams { field_manager: Some("kubectl-tetrarch".to_owned()), ..PatchParams::default() };
         let patched = self.api::<Workflow>().patch(&name, &params, &Patch::Merge(patch)).await;
         patched.map_err(|error| match &error {
-            kube::Error::Api(status) if status.code == 409 => Error::Request(format!(
+            kube::Error::Api(status) if status.code == 409 => Error::Changed(format!(
                 "the Workflow {name:?} changed in this moment: nothing was asked for, try again"
             )),
             other => self.asked("change", &name).explain(other),
@@ -137,7 +137,7 @@ impl Cluster {
         let params = PatchParams { field_manager: Some("kubectl-tetrarch".to_owned()), ..PatchParams::default() };
         let patched = self.any(kind, &resource).patch(&name, &params, &Patch::Merge(patch)).await;
         patched.map_err(|error| match &error {
-            kube::Error::Api(status) if status.code == 409 => Error::Request(format!(
+            kube::Error::Api(status) if status.code == 409 => Error::Changed(format!(
                 "the {kind} {name:?} changed in this moment: nothing was written, look at it again"
             )),
             other => self.asked_any("change", &resource, kind, &name).explain(other),

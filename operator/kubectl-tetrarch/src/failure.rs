@@ -21,6 +21,9 @@ pub enum Error {
     /// The request makes no sense for the object as it is.
     #[error("{0}")]
     Request(String),
+    /// Somebody else wrote to the object since it was read.
+    #[error("{0}")]
+    Changed(String),
     /// What was given holds nothing to do.
     #[error("{0}")]
     Unreadable(String),
@@ -45,7 +48,7 @@ impl Error {
             Self::Kubeconfig(_) | Self::Cluster(_) => Exit::Unreachable,
             Self::Timeout(_) => Exit::Timeout,
             Self::Files(_) | Self::Unreadable(_) => Exit::Unreadable,
-            Self::Pod(_) | Self::Request(_) | Self::Write(_) | Self::Format(_) => Exit::Failure,
+            Self::Pod(_) | Self::Request(_) | Self::Changed(_) | Self::Write(_) | Self::Format(_) => Exit::Failure,
         }
     }
 }

@@ -20,15 +20,19 @@ use crate::{
     screen::Screen,
 };
 
+/// How often a request is repeated because somebody else wrote to the Workflow in that moment.
+const CONFLICTS: u32 = 5;
+/// Pause before the first of these, which grows with each.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Asks for a run and prints its id.
 pub async fn run(cluster: &Cluster, args: &Run) -> Result<Exit, Error> {
     let id = args.id.clone().unwrap_or_else(|| request::id_at(Timestamp::now()));
-    let workflow = cluster.workflow(&args.workflow).await?;
     let like = match &args.like {
-        Some(run) => values_of(cluster, &workflow, run).await?,
+        Some(run) => values_of(cluster, &cluster.workflow(&args.workflow).await?, run).await?,
         None => Map::new(),
     };
-    let run = write(cluster, &workflow, request::run(&workflow, &id, like, &args.param)).await?.run;
+    let run = ask(cluster, &args.workflow, |workflow| request::run(workflow, &id, like.clone(), &args.param)).await?;
     Screen::stdout().print(&format!("{run}\n"))?;
     if !args.wait && !args.watch {
         return Ok(Exit::Success);
@@ -63,19 +67,32 @@ pub async fn cancel(cluster: &Cluster, args: &Cancel) -> Result<Exit, Error> {
 pub async fn ask(
     cluster: &Cluster,
     workflow: &str,
-    request: impl FnOnce(&Workflow) -> Result<Request, String>,
+    request: impl Fn(&Workflow) -> Result<Request, String>,
 ) -> Result<String, Error> {
-    let workflow = cluster.workflow(workflow).await?;
-    Ok(write(cluster, &workflow, request(&workflow)).await?.run)
+    Ok(write(cluster, workflow, request).await?.1.run)
 }
 
-/// Writes what is asked, unless it is written already.
-pub async fn write(cluster: &Cluster, workflow: &Workflow, request: Result<Request, String>) -> Result<Request, Error> {
-    let request = request.map_err(Error::Request)?;
-    if let Some(annotations) = &request.annotations {
-        cluster.annotate(workflow, annotations).await?;
+/// The same, with the Workflow as it was when it was asked. What others write to it meanwhile, such as the operator to a new one, is no reason
+/// to give up.
+pub async fn write(
+    cluster: &Cluster,
+    workflow: &str,
+    request: impl Fn(&Workflow) -> Result<Request, String>,
+) -> Result<(Workflow, Request), Error> {
+    let mut conflicts = 0;
+    loop {
+        let workflow = cluster.workflow(workflow).await?;
+        let request = request(&workflow).map_err(Error::Request)?;
+        let written = match &request.annotations {
+            Some(annotations) => cluster.annotate(&workflow, annotations).await.map(|_| ()),
+            None => Ok(()),
+        };
+        match written {
+            Err(Error::Changed(_)) if conflicts < CONFLICTS => conflicts += 1,
+            written => return written.map(|()| (workflow, request)),
+        }
+        tokio::time::sleep(PAUSE * conflicts).await;
     }
-    Ok(request)
 }
 
 /// Waits until a run that somebody does not want any more has ended.
@@ -87,4 +104,50 @@ pub async fn until_cancelled(cluster: &Cluster, workflow: &str, run: String, tim
         Exit::Success => Exit::Failure,
         other => other,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use serde_json::json;
+    use tetrarch_testkit::fake_api::FakeApi;
+
+    use super::*;
+
+    /// Asks for a run of a Workflow to which the operator writes so many times, each just before the request is written.
+    async fn asked_while_the_operator_writes(times: u32) -> (Result<String, Error>, FakeApi) {
+        let api = FakeApi::default();
+        let object = |seen: u32| {
+            json!({
+                "apiVersion": "tetrarch.dev/v1alpha1", "kind": "Workflow",
+                "metadata": {"name": "audit", "namespace": "space", "uid": "0a1b2c3d"},
+                "spec": {"steps": []}, "status": {"observedGeneration": seen},
+            })
+        };
+        api.put("workflows", &object(0));
+        let cluster = Cluster { client: api.client(), namespace: "space".to_owned(), explicit: true };
+        let written = AtomicU32::new(0);
+        let asked = ask(&cluster, "audit", |workflow| {
+            if written.fetch_add(1, Ordering::SeqCst) < times {
+                api.put("workflows", &object(written.load(Ordering::SeqCst)));
+            }
+            request::run(workflow, "one", Map::new(), &[])
+        });
+        (asked.await, api)
+    }
+
+    #[tokio::test]
+    async fn a_request_for_a_run_that_meets_a_write_of_the_operator_is_made_again() {
+        let (asked, api) = asked_while_the_operator_writes(2).await;
+        assert_eq!(asked.unwrap(), "audit-0a1b2-one");
+        let stored = api.get("workflows", Some("space"), "audit").unwrap();
+        assert_eq!(stored["metadata"]["annotations"]["tetrarch.dev/run"], "one");
+    }
+
+    #[tokio::test]
+    async fn who_always_comes_too_late_is_told() {
+        let (asked, _) = asked_while_the_operator_writes(u32::MAX).await;
+        assert!(asked.unwrap_err().to_string().contains("try again"));
+    }
 }

@@ -36,8 +36,8 @@ pub async fn resume(cluster: &Cluster, args: &Resume) -> Result<Exit, Error> {
 /// Asks to open a run again.
 pub async fn retry(cluster: &Cluster, args: &Retry) -> Result<Exit, Error> {
     let id = args.id.clone().unwrap_or_else(|| id_at(Timestamp::now()));
-    let workflow = cluster.workflow(&args.of.workflow).await?;
-    let request = write(cluster, &workflow, control::retry(&workflow, args.of.run.as_deref(), &id)).await?;
+    let asked = |workflow: &Workflow| control::retry(workflow, args.of.run.as_deref(), &id);
+    let (workflow, request) = write(cluster, &args.of.workflow, asked).await?;
     if !args.wait {
         return tell(&args.of, &request.run, "retry", "is to be opened again");
     }

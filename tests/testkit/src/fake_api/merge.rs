@@ -2,16 +2,17 @@
 
 use serde_json::Value;
 
-/// `patch` over `base`.
+/// `patch` over `base`, as [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396#section-2) has it.
 pub fn merge(base: &Value, patch: &Value) -> Value {
-    let (Value::Object(base), Value::Object(patch)) = (base, patch) else { return patch.clone() };
-    let mut merged = base.clone();
+    let Value::Object(patch) = patch else { return patch.clone() };
+    let mut merged = base.as_object().cloned().unwrap_or_default();
     for (key, value) in patch {
         if value.is_null() {
             merged.remove(key);
         } else {
-            let old = merged.get(key).cloned().unwrap_or(Value::Null);
-            merged.insert(key.clone(), if old.is_object() { merge(&old, value) } else { value.clone() });
+            let old = merged.get(key).unwrap_or(&Value::Null);
+            let new = merge(old, value);
+            merged.insert(key.clone(), new);
         }
     }
     Value::Object(merged)
