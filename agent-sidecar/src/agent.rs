@@ -15,10 +15,11 @@ use hyper_util::{
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use tetrarch_core::id::Name;
 use tetrarch_protocol::agent::{self as wire, AgentError};
 
 use crate::session::{
-    event::{Answer, Probe},
+    event::{Answer, HandOver, Probe},
     verdict::MAX_MESSAGE,
 };
 
@@ -182,11 +183,24 @@ impl Agent {
 
 /// The answer's envelope, with the output left as text.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     output: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    hand_over: Option<HandedOver<'a>>,
     #[serde(default)]
     error: Option<AgentError>,
+}
+
+/// Who goes on, with the input left as text.
+#[derive(Deserialize)]
+struct HandedOver<'a> {
+    capability: Name,
+    #[serde(borrow, default, deserialize_with = "present")]
+    input: Option<&'a RawValue>,
+    #[serde(default)]
+    reason: Option<String>,
 }
 
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
@@ -203,9 +217,13 @@ fn parse_envelope(body: &Bytes) -> Answer {
     match parsed {
         Ok(Envelope { error: Some(error), .. }) if error.retryable => Answer::Failed(error.message),
         Ok(Envelope { error: Some(error), .. }) => Answer::Rejected(error.message),
+        Ok(Envelope { output, hand_over: Some(HandedOver { capability: to, input, reason }), .. }) => {
+            let input = input.or(output).map(|input| body.slice_ref(input.get().as_bytes()));
+            Answer::HandedOver(HandOver { to, input, reason })
+        }
         Ok(Envelope { output: Some(output), .. }) => Answer::Output(body.slice_ref(output.get().as_bytes())),
-        Ok(Envelope { output: None, error: None }) => Answer::Invalid(
-            "the agent's answer has neither output nor error: answer {\"output\": …} or {\"error\": {\"message\": …}}"
+        Ok(Envelope { .. }) => Answer::Invalid(
+            "the agent's answer has neither output nor error nor handOver: answer {\"output\": …}, {\"error\": {\"message\": …}} or {\"handOver\": {\"capability\": …}}"
                 .to_owned(),
         ),
         Err(error) => Answer::Invalid(format!(
@@ -266,6 +284,34 @@ mod tests {
     }
 
     #[rstest]
+    #[case(r#"{"handOver": {"capability": "billing"}}"#, None, None)]
+    #[case(
+        r#"{"handOver": {"capability": "billing", "input": null, "reason": "not mine"}}"#,
+        Some("null"),
+        Some("not mine")
+    )]
+    #[case(r#"{"output": {"n": 1}, "handOver": {"capability": "billing"}}"#, Some(r#"{"n": 1}"#), None)]
+    #[case(r#"{"output": 1, "handOver": {"capability": "billing", "input": 2}}"#, Some("2"), None)]
+    fn an_agent_can_name_who_goes_on(
+        #[case] body: &'static str,
+        #[case] input: Option<&'static str>,
+        #[case] reason: Option<&str>,
+    ) {
+        let input = input.map(|input| Bytes::from_static(input.as_bytes()));
+        let expected = HandOver { to: "billing".parse().unwrap(), input, reason: reason.map(str::to_owned) };
+        assert_eq!(parse_envelope(&Bytes::from_static(body.as_bytes())), Answer::HandedOver(expected));
+    }
+
+    #[test]
+    fn an_error_is_stronger_than_a_hand_over() {
+        let body = br#"{"error": {"message": "no"}, "handOver": {"capability": "billing"}}"#;
+        assert_eq!(parse_envelope(&Bytes::from_static(body)), Answer::Failed("no".into()));
+    }
+
+    #[rstest]
+    #[case(r#"{"handOver": {}}"#)]
+    #[case(r#"{"handOver": {"capability": "No Name"}}"#)]
+    #[case(r#"{"handOver": "billing"}"#)]
     #[case("")]
     #[case("<html>")]
     #[case("{}")]

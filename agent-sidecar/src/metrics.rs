@@ -71,6 +71,7 @@ impl Metrics {
     pub fn ended(&self, outcome: &Outcome, class: Class, seconds: f64) {
         let name = match outcome {
             Outcome::Succeeded(_) => "succeeded".to_owned(),
+            Outcome::HandedOver(_) => "handed_over".to_owned(),
             Outcome::Failed(reason, _) => format!("{reason:?}"),
             Outcome::Unknown(_) => "unknown".to_owned(),
         };

@@ -91,6 +91,10 @@ pub struct Limits {
     /// Time of one run of a Workflow, such as `4h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_timeout: Option<DurationText>,
+    /// How often agents may hand one task of a Workflow on (`handOver.limit` of the task); 0 lets nobody hand over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 20))]
+    pub hand_overs: Option<i32>,
     /// CPU of one agent, request and limit, such as `500m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_per_agent: Option<Quantity>,

@@ -2,6 +2,7 @@
 
 mod approval;
 mod gate;
+mod hand_over;
 mod map;
 mod repeated;
 mod scatter;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     approval::{Approval, TimeoutDecision},
     gate::{Gate, GateFailure, HandoffSchema, Judge, SchemaRef},
+    hand_over::HandOver,
     map::{BuiltinReducer, MapStep, Reduce},
     repeated::{ExhaustedPolicy, LoopStep},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
@@ -257,6 +259,9 @@ pub struct Task {
     /// How a failed attempt is repeated.
     #[serde(default)]
     pub retry: Retry,
+    /// Whom its agents may hand it to, when their answer says so. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandOver>,
 }
 
 /// Which agents may take a task.

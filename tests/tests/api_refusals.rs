@@ -68,6 +68,28 @@ fn cases(department: &Department) -> Vec<Case> {
             &["spec.steps[0].compensate.agent", "either pool", "or capability"],
         ),
         case(
+            "a hand-over to nobody",
+            step(json!({"name": "a", "task": {"agent": {"capability": "scripted"}, "handOver": {"to": []}}})),
+            &["spec.steps[0].task.handOver.to", "at least 1 items"],
+        ),
+        case(
+            "a hand-over without end",
+            step(
+                json!({"name": "a", "task": {"agent": {"capability": "scripted"}, "handOver": {"to": ["x"], "limit": 21}}}),
+            ),
+            &["spec.steps[0].task.handOver.limit", "less than or equal to 20"],
+        ),
+        case(
+            "a guess about what is not known",
+            department.workflow("refused", &json!([scripted("a", &json!({}))]), &json!({"onUnknown": "Guess"})),
+            &["spec.onUnknown", "Unsupported value: \"Guess\"", "\"Fail\", \"Ask\""],
+        ),
+        case(
+            "runs that are kept for a time in words",
+            department.workflow("refused", &json!([scripted("a", &json!({}))]), &json!({"keepRunsFor": "a week"})),
+            &["spec.keepRunsFor", "is not a duration: write a number with a unit"],
+        ),
+        case(
             "a loop without an end",
             step(json!({"name": "a", "loop": {"task": task}})),
             &["spec.steps[0].loop.until", "Required value"],

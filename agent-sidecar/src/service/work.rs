@@ -17,7 +17,7 @@ use super::Service;
 use crate::{
     agent::Call,
     bus::Queues,
-    session::event::{Action, Event, Key, Loaded, Outcome, Report},
+    session::event::{Action, Event, HandOver, Key, Loaded, Outcome, Report},
 };
 
 /// How a job ended.
@@ -210,6 +210,10 @@ impl Service {
                     self.beat.succeeded += 1;
                     tracing::debug!(task = %held.id, class, seconds, "task succeeded");
                 }
+                Outcome::HandedOver(hand_over) => {
+                    self.beat.succeeded += 1;
+                    tracing::debug!(task = %held.id, class, seconds, to = %hand_over.to, "task handed over");
+                }
                 Outcome::Failed(reason, message) => {
                     self.beat.failed += 1;
                     tracing::warn!(task = %held.id, class, seconds, ?reason, message, "task failed");
@@ -287,6 +291,15 @@ enum Error {
     Json(#[from] serde_json::Error),
 }
 
+/// A value of a result as it travels.
+async fn store_value(queues: &Queues, id: &TaskId, value: &[u8], stored: Option<Payload>) -> Result<Payload, Error> {
+    Ok(match stored {
+        Some(stored @ Payload::Blob(_)) => stored,
+        _ if value.len() <= MAX_INLINE => Payload::Inline(serde_json::from_slice(value)?),
+        _ => queues.bus().store_payload(&format!("{id}/out"), serde_json::from_slice(value)?).await?,
+    })
+}
+
 /// The message that carries a result; a large output is stored first, unless it is already.
 async fn build_result(
     queues: &Queues,
@@ -298,15 +311,17 @@ async fn build_result(
     let mut kept = Payload::Inline(Value::Null);
     let outcome = match report.outcome {
         Outcome::Succeeded(output) => {
-            let output = match stored {
-                Some(stored @ Payload::Blob(_)) => stored,
-                _ if output.len() <= MAX_INLINE => Payload::Inline(serde_json::from_slice(&output)?),
-                _ => queues.bus().store_payload(&format!("{id}/out"), serde_json::from_slice(&output)?).await?,
-            };
-            if matches!(output, Payload::Blob(_)) {
-                kept = output.clone();
-            }
+            let output = store_value(queues, id, &output, stored).await?;
+            kept = output.clone();
             ResultOutcome::Succeeded { output }
+        }
+        Outcome::HandedOver(HandOver { to, input, reason }) => {
+            let input = match input {
+                Some(input) => Some(store_value(queues, id, &input, stored).await?),
+                None => None,
+            };
+            kept = input.clone().unwrap_or(kept);
+            ResultOutcome::HandedOver { to, input, reason }
         }
         Outcome::Failed(reason, message) => ResultOutcome::Failed { reason, message },
         Outcome::Unknown(message) => ResultOutcome::Unknown { message },
@@ -319,5 +334,8 @@ async fn build_result(
         finished_at: report.finished_at,
         outcome,
     };
+    if matches!(kept, Payload::Inline(_)) {
+        kept = Payload::Inline(Value::Null);
+    }
     Ok((kept, Message::new(queues.result(id).to_string(), serde_json::to_vec(&envelope)?)))
 }

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tetrarch_core::{id::TaskId, priority::Class, workflow::journal::FailureReason};
+use tetrarch_core::{
+    id::{Name, TaskId},
+    priority::Class,
+    workflow::journal::FailureReason,
+};
 
 /// A moment: `steady` never jumps and times everything inside, `wall` is compared with deadlines that others set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +146,8 @@ pub enum Loaded {
 pub enum Answer {
     /// A valid envelope with an output, as JSON text.
     Output(Bytes),
+    /// A valid envelope that says who goes on.
+    HandedOver(HandOver),
     /// A failure that may be repeated.
     Failed(String),
     /// A refusal for good.
@@ -171,11 +177,24 @@ pub enum Probe {
     Silent,
 }
 
+/// Who goes on with a task, as its agent says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// The capability of those who go on.
+    pub to: Name,
+    /// Their input, as JSON text; none means the one that this agent got.
+    pub input: Option<Bytes>,
+    /// Why, bounded.
+    pub reason: Option<String>,
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The output, as JSON text.
     Succeeded(Bytes),
+    /// Others go on.
+    HandedOver(HandOver),
     /// It failed.
     Failed(FailureReason, String),
     /// It is not known how it ended.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tetrarch_core::workflow::journal::FailureReason;
 
-use super::event::{Answer, Outcome};
+use super::event::{Answer, HandOver, Outcome};
 
 /// Longest message of a result, in bytes.
 pub const MAX_MESSAGE: usize = 2 * 1024;
@@ -24,6 +24,10 @@ pub fn judge(answer: Answer, idempotent: bool) -> Verdict {
     let fail = |reason, message: &str| Verdict::End(Outcome::Failed(reason, bounded(message)));
     match answer {
         Answer::Output(output) => Verdict::End(Outcome::Succeeded(output)),
+        Answer::HandedOver(hand_over) => {
+            let reason = hand_over.reason.as_deref().map(bounded);
+            Verdict::End(Outcome::HandedOver(HandOver { reason, ..hand_over }))
+        }
         Answer::Failed(message) => fail(AgentError, &message),
         Answer::Rejected(message) => fail(Rejected, &message),
         Answer::Busy(delay) => Verdict::Later(delay),

@@ -10,12 +10,14 @@ pub mod child;
 pub mod definition;
 pub mod gather;
 pub mod graph;
+pub mod hand_over;
 pub mod journal;
 pub mod message;
 pub mod range;
 pub mod reduce;
 pub mod run;
 pub mod stamp;
+mod tasks;
 pub mod trigger;
 
 #[cfg(test)]

@@ -17,14 +17,21 @@ use tetrarch_plan::parse;
 
 fn sample(name: &str) -> tetrarch_crds::Workflow {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/samples").join(name);
-    serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    // The Workflow comes last, behind what it needs.
+    serde_yaml::from_str(fs::read_to_string(path).unwrap().rsplit("\n---\n").next().unwrap()).unwrap()
 }
 
 /// What the agent of the samples says.
 fn echo(input: &Value) -> Outcome {
-    match input.get("refuse").and_then(Value::as_str) {
-        Some(why) => Outcome::Failed { reason: FailureReason::Rejected, message: why.to_owned() },
-        None => Outcome::Succeeded { output: input.clone() },
+    let text = |of: &Value, field: &str| of.get(field).and_then(Value::as_str).map(str::to_owned);
+    match (text(input, "refuse"), input.get("handOver")) {
+        (Some(message), _) => Outcome::Failed { reason: FailureReason::Rejected, message },
+        (None, Some(named)) => Outcome::HandedOver {
+            to: text(named, "capability").unwrap().parse().unwrap(),
+            input: named.get("input").cloned(),
+            reason: text(named, "reason"),
+        },
+        (None, None) => Outcome::Succeeded { output: input.clone() },
     }
 }
 
@@ -89,6 +96,7 @@ fn steps(run: &Run) -> String {
     "understand:Succeeded look-up:Succeeded answer:Skipped brand:Skipped specialist:Succeeded fallback:Skipped send:Succeeded")]
 #[case::escalation_of_nothing("workflow-escalation.yaml", json!({"message": {"text": "good morning", "urgent": false}}), FinalPhase::Succeeded,
     "understand:Succeeded look-up:Succeeded answer:Skipped brand:Skipped specialist:Skipped fallback:Succeeded send:Succeeded")]
+#[case::hand_over("workflow-hand-over.yaml", json!({}), FinalPhase::Succeeded, "answer:Succeeded send:Succeeded")]
 #[case::saga("workflow-saga.yaml", json!({}), FinalPhase::Compensated, "flight:Compensated hotel:Compensated pay:Failed")]
 #[case::release("workflow-release.yaml", json!({}), FinalPhase::Succeeded,
     "code:Succeeded security:Succeeded performance:Succeeded compliance:Succeeded review:Succeeded stage:Succeeded canary:Succeeded \

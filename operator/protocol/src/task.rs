@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tetrarch_core::workflow::journal::FailureReason;
+use tetrarch_core::{id::Name, workflow::journal::FailureReason};
 
 use crate::blob::Payload;
 
@@ -75,6 +75,17 @@ pub enum ResultOutcome {
     Succeeded {
         /// Its answer.
         output: Payload,
+    },
+    /// The agent says who goes on.
+    HandedOver {
+        /// The capability of those who go on.
+        to: Name,
+        /// Their input; none means the one that this agent got.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<Payload>,
+        /// Why, in the agent's words, at most 2 KiB.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// It failed.
     Failed {

@@ -93,7 +93,50 @@ pub enum Body {
 /// The value of a result: there, or still in the store of large values.
 enum Decoded {
     Whole(Record),
-    Large { record: Record, path: TaskPath, attempt: u32, payload: Payload },
+    Large { record: Record, path: TaskPath, attempt: u32, payload: Payload, made: Made },
+}
+
+/// What an agent made with a value.
+enum Made {
+    Output,
+    HandOver { to: Name, reason: Option<String> },
+}
+
+impl Made {
+    fn outcome(self, value: Value) -> Outcome {
+        match self {
+            Self::Output => Outcome::Succeeded { output: value },
+            Self::HandOver { to, reason } => Outcome::HandedOver { to, input: Some(value), reason },
+        }
+    }
+
+    fn told(self, payload: Payload) -> Told {
+        match payload {
+            Payload::Inline(value) => Told::Here(self.outcome(value)),
+            Payload::Blob(_) => Told::Stored(self, payload),
+        }
+    }
+}
+
+/// What a result tells.
+enum Told {
+    Here(Outcome),
+    /// With a value that is still in the store.
+    Stored(Made, Payload),
+}
+
+impl Told {
+    fn of(outcome: ResultOutcome) -> Self {
+        Self::Here(match outcome {
+            ResultOutcome::Succeeded { output } => return Made::Output.told(output),
+            ResultOutcome::HandedOver { to, input: Some(input), reason } => {
+                return Made::HandOver { to, reason }.told(input);
+            }
+            ResultOutcome::HandedOver { to, input: None, reason } => Outcome::HandedOver { to, input: None, reason },
+            ResultOutcome::Failed { reason, message } => Outcome::Failed { reason, message },
+            ResultOutcome::Unknown { message } => Outcome::Unknown { message },
+        })
+    }
 }
 
 /// Follows the journal of a Supervisor and sends every entry, until it is told to stop.
@@ -116,8 +159,8 @@ async fn next(bus: &Bus, follow: &mut Follow) -> Event {
         match follow.next().await {
             follow::Event::Message(message) => match decode(&message) {
                 Some(Decoded::Whole(record)) => return Event::Record(Box::new(record)),
-                Some(Decoded::Large { record, path, attempt, payload }) => {
-                    return Event::Record(Box::new(hydrate(bus, record, path, attempt, payload).await));
+                Some(Decoded::Large { record, path, attempt, payload, made }) => {
+                    return Event::Record(Box::new(hydrate(bus, record, (path, attempt), payload, made).await));
                 }
                 None if message.pending == 0 => return Event::CaughtUp,
                 None => {}
@@ -211,17 +254,15 @@ fn decode(message: &Delivered) -> Option<Decoded> {
         Subject::Result { task, .. } => match serde_json::from_slice::<ResultEnvelope>(&message.payload) {
             Ok(envelope) => {
                 let call = Some(Call::of(&envelope));
-                if let ResultOutcome::Succeeded { output: payload @ Payload::Blob(_) } = envelope.outcome {
-                    let record = Record { call, ..record(task.run, Body::Unreadable(String::new())) };
-                    return Some(Decoded::Large { record, path: task.path, attempt: task.attempt, payload });
+                match Told::of(envelope.outcome) {
+                    Told::Here(outcome) => {
+                        Decoded::Whole(Record { call, ..record(task.run, result(task.path, task.attempt, outcome)) })
+                    }
+                    Told::Stored(made, payload) => {
+                        let record = Record { call, ..record(task.run, Body::Unreadable(String::new())) };
+                        Decoded::Large { record, path: task.path, attempt: task.attempt, payload, made }
+                    }
                 }
-                let outcome = match envelope.outcome {
-                    ResultOutcome::Succeeded { output: Payload::Inline(output) } => Outcome::Succeeded { output },
-                    ResultOutcome::Succeeded { output: Payload::Blob(_) } => return None,
-                    ResultOutcome::Failed { reason, message } => Outcome::Failed { reason, message },
-                    ResultOutcome::Unknown { message } => Outcome::Unknown { message },
-                };
-                Decoded::Whole(Record { call, ..record(task.run, result(task.path, task.attempt, outcome)) })
             }
             Err(error) => {
                 tracing::error!(%task, sequence = message.sequence, %error, "result is not readable");
@@ -234,12 +275,18 @@ fn decode(message: &Delivered) -> Option<Decoded> {
     Some(decoded)
 }
 
-async fn hydrate(bus: &Bus, mut record: Record, path: TaskPath, attempt: u32, payload: Payload) -> Record {
+async fn hydrate(
+    bus: &Bus,
+    mut record: Record,
+    (path, attempt): (TaskPath, u32),
+    payload: Payload,
+    made: Made,
+) -> Record {
     let mut outcome = unusable("the output is larger than a message and could not be loaded".to_owned());
     for _ in 0..LOAD_TRIES {
         bus.connected().await;
         match bus.load_payload(payload.clone()).await {
-            Ok(output) => outcome = Outcome::Succeeded { output },
+            Ok(value) => outcome = made.outcome(value),
             Err(error @ blob::Error::Refused { .. }) => {
                 tracing::warn!(run = %record.run, %path, attempt, %error, "loading a large output again");
                 tokio::time::sleep(LOAD_PAUSE).await;

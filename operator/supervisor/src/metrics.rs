@@ -165,6 +165,7 @@ impl Metrics {
     pub fn task_completed(&self, class: Class, outcome: &Outcome, seconds: f64) {
         let outcome = match outcome {
             Outcome::Succeeded { .. } => "succeeded",
+            Outcome::HandedOver { .. } => "handed_over",
             Outcome::Failed { .. } => "failed",
             Outcome::Unknown { .. } => "unknown",
         };

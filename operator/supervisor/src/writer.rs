@@ -234,6 +234,13 @@ async fn encode(bus: &Bus, supervisor: &Name, request: Request) -> Result<Messag
                 Outcome::Succeeded { output } => {
                     ResultOutcome::Succeeded { output: bus.store_payload(&name, output).await? }
                 }
+                Outcome::HandedOver { to, input, reason } => {
+                    let input = match input {
+                        Some(input) => Some(bus.store_payload(&name, input).await?),
+                        None => None,
+                    };
+                    ResultOutcome::HandedOver { to, input, reason }
+                }
                 Outcome::Failed { reason, message } => ResultOutcome::Failed { reason, message },
                 Outcome::Unknown { message } => ResultOutcome::Unknown { message },
             };

@@ -23,7 +23,9 @@ use tetrarch_protocol::{
     summary::{Phase, RunSummary},
 };
 use tetrarch_supervisor::{inspect, journal::Body};
-use world::{Behaviour, World, echo, fail, large, map, run_id, step, succeed, task, task_for, workflow, workflow_with};
+use world::{
+    Behaviour, World, echo, fail, hand_over, large, map, run_id, step, succeed, task, task_for, workflow, workflow_with,
+};
 
 #[tokio::test]
 async fn every_pattern_runs_to_its_end() {
@@ -82,6 +84,32 @@ async fn a_failed_attempt_is_repeated_and_a_hopeless_task_ends_the_run() {
     let hopeless = world.await_end("hopeless", "hopeless-1").await;
     assert_eq!((hopeless.phase, hopeless.steps[0].retries), (Phase::Failed, 2));
     assert!(hopeless.message.unwrap().contains("no"), "the agent's words are in the message");
+    replica.stop().await;
+}
+
+/// Hands a text larger than a message to its peer, which measures it.
+fn handing() -> Behaviour {
+    Arc::new(|_, input| match input.as_str() {
+        Some("start") => hand_over("work", Value::String("x".repeat(3 * 1024 * 1024)), Some("too long".to_owned())),
+        Some(text) => succeed(json!(text.len())),
+        None => fail("no text"),
+    })
+}
+
+#[tokio::test]
+async fn a_task_is_handed_to_a_peer_with_an_input_of_any_size() {
+    let world = World::start().await;
+    let _agent = world.agent("worker", handing()).await;
+    let mut handed = step("answer", &[], json!("start"));
+    handed["kind"]["task"]["handOver"] = json!({"to": ["work"], "limit": 1});
+    world.want(&workflow("handed", json!([handed])), &["handed-1"]).await;
+    let replica = world.replica("one").await;
+    let summary = world.await_end("handed", "handed-1").await;
+    assert_eq!(summary.output, Some(json!({"answer": 3 * 1024 * 1024})), "{summary:#?}");
+    let step = &summary.steps[0];
+    assert_eq!((step.tasks, step.succeeded, step.retries), (2, 2, 0), "{step:#?}");
+    let said = "task answer was handed over to capability work (hand-over 1): too long";
+    assert_eq!(step.message.as_deref(), Some(said));
     replica.stop().await;
 }
 

@@ -162,6 +162,7 @@ fn task() -> Result<Task> {
         input: json!({"payload": "x".repeat(400)}),
         timeout: Duration::from_mins(1),
         retry: Retry { limit: 3, initial: Duration::from_secs(1), factor: 2, max: Duration::from_secs(30) },
+        hand_over: None,
     })
 }
 

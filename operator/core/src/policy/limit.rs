@@ -21,6 +21,8 @@ pub enum Limit {
     TaskTimeout,
     /// Longest time of one run.
     RunTimeout,
+    /// How often agents may hand one task on.
+    HandOvers,
     /// CPU that one agent requests or is limited to, whichever is larger.
     CpuPerAgent,
     /// Memory that one agent requests or is limited to, whichever is larger.
@@ -35,12 +37,13 @@ pub enum Limit {
 
 impl Limit {
     /// All limits.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Agents,
         Self::TasksPerAgent,
         Self::ConcurrentTasks,
         Self::TaskTimeout,
         Self::RunTimeout,
+        Self::HandOvers,
         Self::CpuPerAgent,
         Self::MemoryPerAgent,
         Self::TokensPerMinute,
@@ -56,6 +59,7 @@ impl Limit {
             Self::ConcurrentTasks => "concurrentTasks",
             Self::TaskTimeout => "taskTimeout",
             Self::RunTimeout => "runTimeout",
+            Self::HandOvers => "handOvers",
             Self::CpuPerAgent => "cpuPerAgent",
             Self::MemoryPerAgent => "memoryPerAgent",
             Self::TokensPerMinute => "tokensPerMinute",
@@ -70,6 +74,7 @@ impl Limit {
             Self::Agents
             | Self::TasksPerAgent
             | Self::ConcurrentTasks
+            | Self::HandOvers
             | Self::TokensPerMinute
             | Self::RequestsPerHour => Unit::Count,
             Self::TaskTimeout | Self::RunTimeout => Unit::Millis,
@@ -88,7 +93,7 @@ impl Limit {
             | Self::TokensPerMinute
             | Self::RequestsPerHour
             | Self::SpendPerDay => &[Kind::AgentPool],
-            Self::TaskTimeout | Self::RunTimeout => &[Kind::Workflow],
+            Self::TaskTimeout | Self::RunTimeout | Self::HandOvers => &[Kind::Workflow],
             Self::CpuPerAgent | Self::MemoryPerAgent => &[Kind::AgentPool, Kind::Pod],
         }
     }
@@ -96,7 +101,7 @@ impl Limit {
     /// The smallest value with which an object of these kinds can still work; below it the limit forbids everything.
     pub const fn least(self) -> u64 {
         match self {
-            Self::TokensPerMinute | Self::RequestsPerHour | Self::SpendPerDay => 0,
+            Self::HandOvers | Self::TokensPerMinute | Self::RequestsPerHour | Self::SpendPerDay => 0,
             _ => 1,
         }
     }
@@ -116,6 +121,7 @@ impl Limit {
             Self::ConcurrentTasks => format!("{quantity} task{s} at once in one pool"),
             Self::TaskTimeout => format!("a task timeout of {quantity}"),
             Self::RunTimeout => format!("a run timeout of {quantity}"),
+            Self::HandOvers => format!("{quantity} hand-over{s} of one task"),
             Self::CpuPerAgent => format!("{quantity} CPU per agent"),
             Self::MemoryPerAgent => format!("{quantity} memory per agent"),
             Self::TokensPerMinute => format!("{quantity} token{s} per minute"),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{approval::Approval, child::SubWorkflow};
+use super::{approval::Approval, child::SubWorkflow, hand_over::HandOver};
 use crate::{fairness, id::Name, priority::Class};
 
 /// A validated workflow definition.
@@ -221,6 +221,9 @@ pub struct Task {
     pub timeout: Duration,
     /// Repetitions after a failed attempt.
     pub retry: Retry,
+    /// Whom its agents may hand it to; none means nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandOver>,
 }
 
 /// Which agents may take a task.

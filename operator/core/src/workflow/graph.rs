@@ -4,6 +4,7 @@ mod check;
 mod child;
 mod cycle;
 mod gate;
+mod hand_over;
 mod map;
 mod question;
 mod repeated;

@@ -243,6 +243,17 @@ pub enum Outcome {
         /// Its answer.
         output: Value,
     },
+    /// The agent says who goes on with the task.
+    HandedOver {
+        /// The capability of those who go on.
+        to: Name,
+        /// Their input; none means the one that this agent got.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<Value>,
+        /// Why, in the agent's words, bounded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The agent refused or failed, or could not be reached.
     Failed {
         /// What kind of failure.
@@ -261,7 +272,7 @@ impl Outcome {
     /// Whether the agent itself has said how the attempt ended; otherwise it may have done its work.
     pub const fn is_agents_word(&self) -> bool {
         match self {
-            Self::Succeeded { .. } => true,
+            Self::Succeeded { .. } | Self::HandedOver { .. } => true,
             Self::Failed { reason, .. } => matches!(reason, FailureReason::AgentError | FailureReason::Rejected),
             Self::Unknown { .. } => false,
         }

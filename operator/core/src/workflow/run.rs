@@ -22,6 +22,7 @@ mod control;
 mod due;
 mod flaw;
 mod gate;
+mod hand_over;
 mod judge;
 mod next;
 mod origin;

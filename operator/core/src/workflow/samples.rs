@@ -24,6 +24,7 @@ pub(super) fn task(input: Value) -> Task {
         input,
         timeout: Duration::from_mins(1),
         retry: Retry { limit: 2, initial: Duration::from_secs(1), factor: 2, max: Duration::from_secs(30) },
+        hand_over: None,
     }
 }
 

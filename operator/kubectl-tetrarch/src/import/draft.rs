@@ -171,5 +171,6 @@ pub fn task(capability: &str, input: Value) -> Task {
         input: Some(AnyJson(input)).filter(|input| !input.0.is_null() && input.0 != json!({})),
         timeout: None,
         retry: Retry { limit: 0, ..Retry::default() },
+        hand_over: None,
     }
 }

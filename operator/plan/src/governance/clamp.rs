@@ -111,6 +111,25 @@ pub fn workflow(
     (limits, clamps)
 }
 
+/// Holds down how often tasks may be handed on, in the definition of the runs that begin from now on.
+pub fn hand_overs(definition: &mut Definition, effective: &Effective) -> Vec<Clamp> {
+    let Some(bound) = effective.clamp(Limit::HandOvers) else { return Vec::new() };
+    let most = u32::try_from(bound.value()).unwrap_or(u32::MAX);
+    let mut clamps = Vec::new();
+    for (index, step) in definition.steps.iter_mut().enumerate() {
+        for (path, task) in step.tasks_mut() {
+            let Some(hand_over) = task.hand_over.as_mut().filter(|hand_over| hand_over.limit > most) else { continue };
+            let field = format!("spec.steps[{index}].{path}.handOver.limit");
+            clamps.push(Clamp::new(field, &hand_over.limit, &most, bound));
+            hand_over.limit = most;
+            if most == 0 {
+                task.hand_over = None;
+            }
+        }
+    }
+    clamps
+}
+
 fn tasks(kind: &StepKind) -> Vec<&Task> {
     use tetrarch_core::workflow::definition::Reduce;
     match kind {

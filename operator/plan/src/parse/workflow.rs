@@ -2,6 +2,7 @@
 
 mod approval;
 mod gate;
+mod hand_over;
 mod map;
 mod repeated;
 mod schedule;
@@ -123,16 +124,20 @@ fn optional_duration(
     violations.check(path, duration::parse_positive(&written?.0))
 }
 
-/// What the tasks ask for, each with the path of its field.
+/// What the tasks ask for, or may be handed to, each with the path of its field.
 pub fn selectors(object: &Workflow) -> Vec<(String, AgentSelector)> {
-    tasks(&object.spec.steps)
-        .filter_map(|(path, task)| {
-            let (field, selector) = match (&task.agent.pool, &task.agent.capability) {
-                (Some(pool), None) => ("pool", AgentSelector::Pool(pool.parse().ok()?)),
-                (None, Some(capability)) => ("capability", AgentSelector::Capability(capability.parse().ok()?)),
-                _ => return None,
-            };
-            Some((format!("{path}.agent.{field}"), selector))
-        })
-        .collect()
+    let mut found = Vec::new();
+    for (path, task) in tasks(&object.spec.steps) {
+        let asked = match (&task.agent.pool, &task.agent.capability) {
+            (Some(pool), None) => pool.parse().ok().map(|name| ("pool", AgentSelector::Pool(name))),
+            (None, Some(name)) => name.parse().ok().map(|name| ("capability", AgentSelector::Capability(name))),
+            _ => None,
+        };
+        found.extend(asked.map(|(field, selector)| (format!("{path}.agent.{field}"), selector)));
+        let named = task.hand_over.iter().flat_map(|hand_over| &hand_over.to).enumerate();
+        found.extend(named.filter_map(|(index, name)| {
+            Some((format!("{path}.handOver.to[{index}]"), AgentSelector::Capability(name.parse().ok()?)))
+        }));
+    }
+    found
 }

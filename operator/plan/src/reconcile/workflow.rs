@@ -69,7 +69,7 @@ pub fn workflow(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan 
 fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
     let keys = observed.orchestrator.as_ref().map(|orchestrator| orchestrator.spec.signing_keys.as_slice());
     let of_policies = governance::violations(Level::Workflow, object, &object.spec.policies, keys);
-    let definition = match all_violations(parse::workflow::definition(object), of_policies) {
+    let mut definition = match all_violations(parse::workflow::definition(object), of_policies) {
         Ok(definition) => definition,
         Err(finding) => return Plan::refused(finding),
     };
@@ -87,6 +87,7 @@ fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
     let (limits, clamps) =
         clamp::workflow(&definition, &classes.and_then(Result::ok).unwrap_or_default(), &standing.effective);
     standing.clamps = clamps;
+    standing.clamps.extend(clamp::hand_overs(&mut definition, &standing.effective));
     if !has_finalizer(object, names::FINALIZER_WORKFLOW) {
         return Plan::accepted(vec![Effect::AddFinalizer { finalizer: names::FINALIZER_WORKFLOW }]).under(standing);
     }

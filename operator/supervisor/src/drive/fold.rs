@@ -228,6 +228,9 @@ impl Driver {
 fn observe_result(run: &RunId, path: &TaskPath, attempt: u32, outcome: &Outcome) {
     match outcome {
         Outcome::Succeeded { .. } => tracing::debug!(%run, task = %path, attempt, "task succeeded"),
+        Outcome::HandedOver { to, reason, .. } => {
+            tracing::info!(%run, task = %path, attempt, %to, reason, "task handed over");
+        }
         Outcome::Failed { reason, message } => {
             tracing::info!(%run, task = %path, attempt, kind = ?reason, reason = message, "attempt failed");
         }

@@ -86,7 +86,7 @@ impl Tracer {
         let Some(endpoint) = self.endpoint(&task.run) else { return };
         let (trace, attempt) = (TraceId::of_run(&task.run), SpanId::of_attempt(task));
         let (ended, reason) = match outcome {
-            Outcome::Succeeded { .. } => (Ended::Ok, None),
+            Outcome::Succeeded { .. } | Outcome::HandedOver { .. } => (Ended::Ok, None),
             Outcome::Failed { reason, .. } => (Ended::Error, Some(format!("{reason:?}"))),
             Outcome::Unknown { .. } => (Ended::Error, Some("OutcomeUnknown".to_owned())),
         };
@@ -98,6 +98,12 @@ impl Tracer {
             .ended(ended);
         if let Some(reason) = &reason {
             span = span.with("error.type", reason);
+        }
+        if let Outcome::HandedOver { to, reason, .. } = outcome {
+            span = span.with("tetrarch.handed_over_to", to);
+            if let Some(reason) = reason {
+                span = span.with("tetrarch.hand_over_reason", reason);
+            }
         }
         self.hand_over(&endpoint, Service::Supervisor, span);
         let Some(call) = call else { return };

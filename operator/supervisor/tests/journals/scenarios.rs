@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tetrarch_core::workflow::definition::Definition;
 use tetrarch_protocol::{subject::Subject, task::ResultOutcome};
 
-use crate::world::{Behaviour, fail, map, step, succeed, task, workflow_with};
+use crate::world::{Behaviour, fail, hand_over, map, step, succeed, task, workflow_with};
 
 /// A run to record.
 pub struct Scenario {
@@ -91,6 +91,13 @@ fn patterns() -> Vec<Scenario> {
     let mut replaced = step("translate", &[], json!({"refuse": true}));
     let schema = json!({"type": "object", "required": ["by"]});
     replaced["gate"] = json!({"schema": schema, "schemaName": "text 1", "onFailure": "Fallback", "fallback": task(json!({"by": "${verdict}"}))});
+    let last = json!({"capability": "work", "input": "paid back"});
+    let mut handed = step(
+        "answer",
+        &[],
+        json!({"handOver": {"capability": "work", "input": {"handOver": last}, "reason": "money"}}),
+    );
+    handed["kind"]["task"]["handOver"] = json!({"to": ["work"], "limit": 2});
     let mut unwanted = step("hotel", &["flight"], json!("hotel"));
     unwanted["gate"] = json!({"expression": "output != 'hotel'", "onFailure": "Compensate"});
     let pause =
@@ -118,6 +125,7 @@ fn patterns() -> Vec<Scenario> {
         succeeds("gate", json!([gated])),
         succeeds("judge", json!([judged])),
         succeeds("fallback", json!([replaced])),
+        succeeds("hand-over", json!([handed])),
         Scenario {
             ends: "Compensated",
             ..succeeds("gate-undoes", json!([undone("flight", &[], json!("flight")), unwanted]))
@@ -221,6 +229,10 @@ pub fn agent() -> Behaviour {
         }
         if input["refuse"] == true || input["refuseOdd"].as_u64().is_some_and(|n| n % 2 == 1) {
             return fail("no");
+        }
+        if let Some(named) = input.get("handOver") {
+            let reason = named["reason"].as_str().map(str::to_owned);
+            return hand_over(named["capability"].as_str().unwrap_or_default(), named["input"].clone(), reason);
         }
         if input["lose"] == true {
             return ResultOutcome::Unknown { message: "the pod is gone".to_owned() };

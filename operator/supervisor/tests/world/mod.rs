@@ -65,6 +65,10 @@ pub fn succeed(output: Value) -> ResultOutcome {
     ResultOutcome::Succeeded { output: Payload::Inline(output) }
 }
 
+pub fn hand_over(to: &str, input: Value, reason: Option<String>) -> ResultOutcome {
+    ResultOutcome::HandedOver { to: name(to), input: Some(Payload::Inline(input)), reason }
+}
+
 pub fn fail(message: &str) -> ResultOutcome {
     let reason = tetrarch_core::workflow::journal::FailureReason::AgentError;
     ResultOutcome::Failed { reason, message: message.to_owned() }
@@ -442,9 +446,12 @@ impl Session {
         let started_at = Timestamp::now();
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mut outcome = (self.behaviour)(&subject, input);
-        if let ResultOutcome::Succeeded { output: Payload::Inline(output) } = outcome {
+        if let ResultOutcome::Succeeded { output: value } | ResultOutcome::HandedOver { input: Some(value), .. } =
+            &mut outcome
+            && let Payload::Inline(inline) = value
+        {
             let place = format!("{}/{}/{}/out", task.run, task.path, task.attempt);
-            outcome = ResultOutcome::Succeeded { output: self.bus.store_payload(&place, output).await.unwrap() };
+            *value = self.bus.store_payload(&place, inline.take()).await.unwrap();
         }
         let result = ResultEnvelope {
             version: VERSION,

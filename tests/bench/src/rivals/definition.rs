@@ -126,6 +126,7 @@ fn task(millis: u64, fails: bool) -> Result<Task> {
         input: json!({"millis": millis, "fails": fails}),
         timeout: Duration::from_mins(1),
         retry: Retry { limit: 3, initial: second, factor: 2, max: 30 * second },
+        hand_over: None,
     })
 }
 

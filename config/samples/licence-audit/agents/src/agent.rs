@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use tetrarch_protocol::agent::Response;
 
 use crate::{
     classify::{self, Classification},
@@ -37,7 +38,7 @@ pub enum Agent {
     Report,
     /// Looks for copyleft.
     Copyleft,
-    /// Answers with its input, or refuses it for the reason that is given as `refuse`.
+    /// Answers with its input, refuses it for the reason that is given as `refuse`, or hands it over as `handOver` says.
     Echo,
 }
 
@@ -74,6 +75,15 @@ impl Agent {
     /// The agent that recognises licences.
     pub fn classify() -> Arc<Self> {
         Arc::new(Self::Classify(Box::new(Detector::spdx())))
+    }
+
+    /// Answers one task.
+    pub fn answer(&self, input: Value) -> Result<Response, Error> {
+        let named = input.get("handOver").filter(|named| matches!(self, Self::Echo) && !named.is_null());
+        Ok(match named {
+            Some(named) => Response { output: None, hand_over: Some(parse(named.clone())?), error: None },
+            None => Response { output: Some(self.work(input)?), hand_over: None, error: None },
+        })
     }
 
     /// Does one task. The same input always gives the same output.
@@ -136,6 +146,16 @@ mod tests {
         let error = Agent::Echo.work(json!({"refuse": "no room"})).unwrap_err();
         assert_eq!(error.to_string(), "no room");
         assert!(Agent::Echo.work(json!({"refuse": null})).is_ok());
+    }
+
+    #[test]
+    fn echo_hands_over_when_it_is_told_to() {
+        let answer =
+            Agent::Echo.answer(json!({"handOver": {"capability": "billing", "input": {"amount": 12}}})).unwrap();
+        let hand_over = answer.hand_over.unwrap();
+        assert_eq!((hand_over.capability.as_str(), hand_over.input), ("billing", Some(json!({"amount": 12}))));
+        assert_eq!(Agent::Echo.answer(json!(1)).unwrap().output, Some(json!(1)));
+        assert!(Agent::Echo.answer(json!({"handOver": {}})).is_err());
     }
 
     #[test]

@@ -42,11 +42,11 @@ pub async fn serve(agent: Arc<Agent>, listen: SocketAddr) -> io::Result<()> {
 
 async fn handle(State(agent): State<Arc<Agent>>, Json(request): Json<Request>) -> Response {
     let Request { task_id, input, attempt, .. } = request;
-    let outcome = tokio::task::spawn_blocking(move || agent.work(input)).await;
+    let outcome = tokio::task::spawn_blocking(move || agent.answer(input)).await;
     match outcome {
-        Ok(Ok(output)) => {
+        Ok(Ok(answer)) => {
             tracing::info!(task = task_id, attempt, "task done");
-            Json(agent::Response { output: Some(output), error: None }).into_response()
+            Json(answer).into_response()
         }
         Ok(Err(error)) => {
             tracing::warn!(task = task_id, attempt, %error, "task refused");
@@ -61,5 +61,5 @@ async fn handle(State(agent): State<Arc<Agent>>, Json(request): Json<Request>) -
 
 fn refuse(status: StatusCode, message: String, retryable: bool) -> Response {
     let error = Some(AgentError { message, retryable });
-    (status, Json(agent::Response { output: None, error })).into_response()
+    (status, Json(agent::Response { output: None, hand_over: None, error })).into_response()
 }

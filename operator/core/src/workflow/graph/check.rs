@@ -257,6 +257,9 @@ impl<'d> Checker<'d> {
             self.add(format!("{field}.timeout"), "an attempt needs time", "write a duration above 0s");
         }
         self.check_retry(&format!("{field}.retry"), task.retry);
+        if let Some(hand_over) = &task.hand_over {
+            self.check_hand_over(&format!("{field}.handOver"), hand_over);
+        }
     }
 
     pub(super) fn check_retry(&mut self, field: &str, retry: Retry) {

@@ -128,10 +128,9 @@ impl Fold<'_> {
             Some(task) if is_running && is_next(task) => {
                 task.status = Status::InFlight(pool.clone());
                 task.attempt = attempt;
+                let is_first = attempt == task.first_attempt(base);
                 self.state.in_flight.insert(key);
-                if attempt > base + 1 {
-                    self.state.steps[key.step].retries += 1;
-                }
+                self.state.steps[key.step].retries += u64::from(!is_first);
                 true
             }
             task => {
@@ -182,10 +181,13 @@ impl Fold<'_> {
         if key.part == Part::Only && !outcome.is_agents_word() && !is_asked {
             self.state.steps[key.step].is_doubtful = true;
         }
-        if matches!(outcome, Outcome::Succeeded { .. }) {
+        if matches!(outcome, Outcome::Succeeded { .. } | Outcome::HandedOver { .. }) {
             self.note_done(key);
         }
         match outcome {
+            Outcome::HandedOver { to, input, reason } => {
+                self.handed_over(key, retry, to, input.as_ref(), reason.as_deref());
+            }
             Outcome::Succeeded { output } if matches!(key.part, Part::Judge(_)) => self.judged(key, retry, output),
             Outcome::Succeeded { output } => self.attempt_succeeded(key, output),
             Outcome::Failed { reason, message } => {

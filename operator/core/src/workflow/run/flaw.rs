@@ -30,6 +30,8 @@ mod switched {
         Tree,
         /// A gate that says so does not make the run undo anything.
         GateThatUndoes,
+        /// Agents hand a task on as often as they like.
+        HandOver,
         /// What is done is done again when the run is opened again.
         DoneTwice,
     }
@@ -87,6 +89,10 @@ mod switched {
 
     pub(in super::super) fn falls_back_for_ever() -> bool {
         FLAW.get() == Some(Flaw::Fallback)
+    }
+
+    pub(in super::super) fn hands_over_for_ever() -> bool {
+        FLAW.get() == Some(Flaw::HandOver)
     }
 
     pub(in super::super) fn forgets_gates_that_undo() -> bool {
@@ -148,6 +154,11 @@ pub(super) const fn ignores_judges() -> bool {
 
 #[cfg(not(test))]
 pub(super) const fn falls_back_for_ever() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn hands_over_for_ever() -> bool {
     false
 }
 

@@ -82,6 +82,7 @@ impl Fold<'_> {
         self.state.steps[key.step].is_doubtful = true;
         if let Some(task) = self.state.task_mut(key) {
             task.verdict = Some(verdict.to_owned());
+            task.handed = None;
         }
         let gate = self.plan.definition.steps[key.step].gate.as_ref();
         let may_be_repeated = gate.is_some_and(|gate| gate.on_failure == GateFailure::Retry);
@@ -100,6 +101,7 @@ impl Fold<'_> {
             return false;
         };
         task.is_fallback = true;
+        task.handed = None;
         task.failures = 0;
         task.verdict = Some(why.to_owned());
         task.status = Status::Due(None);

@@ -20,7 +20,7 @@ use crate::{
     expression::Variable,
     id::{Name, TaskPath},
     workflow::{
-        definition::FailurePolicy,
+        definition::{AgentSelector, FailurePolicy},
         journal::{FinalPhase, RunEvent},
     },
 };
@@ -281,7 +281,7 @@ fn write_decisions(plan: &Plan, state: &State, memo: &mut Memo, actions: &mut Ve
 fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, grant: Grant<'_>, actions: &mut Vec<Action>) {
     let (runs, tasks): (Vec<_>, Vec<_>) =
         std::mem::take(&mut memo.fresh).into_iter().partition(|key| plan.is_run(*key));
-    memo.due.add(tasks);
+    memo.due.add(state, tasks);
     for key in runs {
         match child::start(plan, state, memo, key) {
             Some(Ok(event)) => actions.push(Action::Append(event)),
@@ -290,20 +290,16 @@ fn dispatch(plan: &Plan, state: &State, memo: &mut Memo, grant: Grant<'_>, actio
         }
     }
     for lane in memo.due.lanes() {
-        let Some(task) = state.definition(plan, lane) else {
-            memo.due.take(lane);
-            continue;
-        };
         let mut keys = memo.due.take(lane);
-        let path = keys.front().map_or_else(|| plan.path(lane), |key| plan.path(*key));
-        let mut granted = grant(&DueTasks { agent: &task.agent, first: path, tasks: keys.len() });
+        let Some((agent, first)) = lane.agent(plan, state).zip(keys.front()) else { continue };
+        let mut granted = grant(&DueTasks { agent, first: plan.path(*first), tasks: keys.len() });
         if granted > 0 {
             memo.due.served(lane);
         }
         while granted > 0
             && let Some(key) = keys.pop_front()
         {
-            if let Some(action) = dispatch_one(plan, state, memo, key, actions) {
+            if let Some(action) = dispatch_one(plan, state, memo, (key, agent), actions) {
                 actions.push(action);
                 granted -= 1;
             }
@@ -316,7 +312,7 @@ fn dispatch_one(
     plan: &Plan,
     state: &State,
     memo: &mut Memo,
-    key: TaskKey,
+    (key, agent): (TaskKey, &AgentSelector),
     actions: &mut Vec<Action>,
 ) -> Option<Action> {
     if memo.failing.contains(&key.step) && key.part != Part::Compensate {
@@ -327,6 +323,10 @@ fn dispatch_one(
     else {
         return None;
     };
+    // Who had it before is in its lane as well.
+    if state.agent(plan, key) != Some(agent) {
+        return None;
+    }
     let input = match input(plan, state, key) {
         Ok(input) => input,
         // Such a compensation was given up when it was folded.
@@ -341,7 +341,7 @@ fn dispatch_one(
     Some(Action::Dispatch {
         path: plan.path(key),
         attempt: state.next_attempt(of_task),
-        agent: task.agent.clone(),
+        agent: agent.clone(),
         input,
         timeout: task.timeout,
         deadline,
@@ -350,6 +350,9 @@ fn dispatch_one(
 
 /// The input of a task that is due, or why it cannot be made.
 pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
+    if let Some(input) = state.handed_input(key) {
+        return Ok(input.clone());
+    }
     let template = state.template(plan, key).ok_or("there is no such task")?;
     let mut scope = state.scope(plan, template.references());
     if let (Part::Judge(_), Some(judging)) = (key.part, &state.steps[key.step].judging) {

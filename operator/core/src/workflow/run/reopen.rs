@@ -162,13 +162,21 @@ impl Fold<'_> {
     /// A result that came when its step or its run had ended: it changes nothing any more, but what is done is not begun
     /// again when the run is opened again.
     pub(super) fn note_late_result(&mut self, path: &TaskPath, attempt: u32, outcome: &Outcome) {
-        let Some(key) = self.plan.key(path) else { return };
+        let plan = self.plan;
+        let Some(key) = plan.key(path) else { return };
         let Some(task) = self.ended_task(key) else { return };
         if task.attempt != attempt || !matches!(task.status, Status::InFlight(_)) {
             return;
         }
         task.status = match outcome {
             Outcome::Succeeded { output } => Status::Succeeded(output.clone()),
+            Outcome::HandedOver { to, input, .. } => {
+                let allowed = plan.permission(key, task.is_fallback);
+                match task.hand_over(allowed, to, input.as_ref()) {
+                    Ok(()) => Status::Due(None),
+                    Err(_) => Status::Failed,
+                }
+            }
             Outcome::Failed { .. } => Status::Failed,
             Outcome::Unknown { message } => Status::Unknown(message.clone()),
         };

@@ -28,7 +28,7 @@ impl Fold<'_> {
         if is_hopeless {
             scatter.answers.clear();
             let done = scatter.tasks.iter_mut().filter(|task| matches!(task.status, Status::Succeeded(_)));
-            done.for_each(|task| task.status = Status::Due(None));
+            done.for_each(|task| (task.status, task.handed) = (Status::Due(None), None));
         }
     }
 

@@ -7,7 +7,7 @@
 //! | invariant | where it is checked | what is caught when it is switched on |
 //! |---|---|---|
 //! | I2 one terminal state | one end of the run, every step of a good run did its work, every crash is survived | `Fence`, `LateWork` |
-//! | I3 one accepted effect | attempts, effects as agents count them, the output | `Duplicates`, `Deduplication`, `Fallback` |
+//! | I3 one accepted effect | attempts, effects as agents count them, the output | `Duplicates`, `Deduplication`, `Fallback`, `HandOver` |
 //! | I8 compensation | once, in reverse, one at a time, never what was not begun, and when a gate says so | `OrderOfCompensation`, `GateThatUndoes` |
 //! | I9 order | nothing starts before what it depends on, and has passed its judge | `Dependencies`, `Judgement`, `Tree` |
 //! | a run that is opened again | what is done is not begun again, ends and openings alternate | `DoneTwice` |
@@ -17,6 +17,7 @@
 
 mod check;
 mod definitions;
+mod handed;
 mod judged;
 mod maps;
 mod positions;
@@ -321,6 +322,12 @@ fn the_checks_find_an_engine_that_does_not_heed_its_judges() {
 fn the_checks_find_an_engine_that_falls_back_again_and_again() {
     let falls_back = |step: &Step| step.gate.as_ref().is_some_and(|gate| gate.fallback.is_some());
     assert_caught(&caught(Some(Flaw::Fallback), with(falls_back, 60)), 5, &["I3"]);
+}
+
+#[test]
+fn the_checks_find_an_engine_that_hands_tasks_over_without_end() {
+    assert_eq!(caught(None, with(handed::may_be, 200)), []);
+    assert_caught(&caught(Some(Flaw::HandOver), with(handed::may_be, 200)), 3, &["I3"]);
 }
 
 #[test]

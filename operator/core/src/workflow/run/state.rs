@@ -9,7 +9,7 @@ use super::{StepPhase, approval::Ask, control::Control, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
-    workflow::{child::Parent, gather::Answer, journal::FinalPhase, trigger::Origin},
+    workflow::{child::Parent, definition::AgentSelector, gather::Answer, journal::FinalPhase, trigger::Origin},
 };
 
 /// A task of a run, by position.
@@ -245,6 +245,21 @@ pub(super) struct TaskState {
     pub(super) verdict: Option<String>,
     /// Whether it is done by the gate's fallback from now on.
     pub(super) is_fallback: bool,
+    /// With whom it goes on, when an agent has handed it over.
+    pub(super) handed: Option<Box<Handed>>,
+}
+
+/// A task that an agent has handed over.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Handed {
+    /// Who goes on.
+    pub(super) to: AgentSelector,
+    /// Their input; none means that of the task.
+    pub(super) input: Option<Value>,
+    /// How often it was handed over.
+    pub(super) count: u32,
+    /// The attempt that handed it over last.
+    pub(super) by: u32,
 }
 
 /// Where a task stands.
@@ -266,9 +281,9 @@ pub(super) enum Status {
 
 impl TaskState {
     pub(super) const CLOSED: Self =
-        Self { status: Status::Closed, attempt: 0, failures: 0, verdict: None, is_fallback: false };
+        Self { status: Status::Closed, attempt: 0, failures: 0, verdict: None, is_fallback: false, handed: None };
     pub(super) const DUE: Self =
-        Self { status: Status::Due(None), attempt: 0, failures: 0, verdict: None, is_fallback: false };
+        Self { status: Status::Due(None), attempt: 0, failures: 0, verdict: None, is_fallback: false, handed: None };
 }
 
 impl StepState {

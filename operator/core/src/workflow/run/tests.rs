@@ -6,6 +6,7 @@ mod compensation;
 mod control;
 mod ends;
 mod gates;
+mod hand_overs;
 mod journal;
 mod judges;
 mod loops;
@@ -40,6 +41,8 @@ struct Driver {
     /// Dispatches in their order, as `path/attempt`.
     dispatched: Vec<String>,
     inputs: BTreeMap<String, Value>,
+    /// Who was asked last.
+    agent: Option<AgentSelector>,
     withdrawn: Vec<String>,
     wake_at: Option<Timestamp>,
 }
@@ -53,7 +56,7 @@ impl Driver {
         let parameters = serde_json::from_value(parameters).unwrap();
         let run = Run::accept("w-1".parse().unwrap(), definition, &parameters, "test".to_owned(), at(0));
         let (dispatched, withdrawn) = (Vec::new(), Vec::new());
-        Self { run, now: at(0), dispatched, inputs: BTreeMap::new(), withdrawn, wake_at: None }
+        Self { run, now: at(0), dispatched, inputs: BTreeMap::new(), agent: None, withdrawn, wake_at: None }
     }
 
     fn started(definition: Definition) -> Self {
@@ -81,8 +84,9 @@ impl Driver {
                         is_settled = false;
                         self.run.apply(&Entry::Run(event), self.now);
                     }
-                    Action::Dispatch { path, attempt, input, .. } => {
+                    Action::Dispatch { path, attempt, input, agent, .. } => {
                         is_settled = false;
+                        self.agent = Some(agent);
                         self.dispatched.push(format!("{path}/{attempt}"));
                         self.inputs.insert(path.to_string(), input);
                         self.run.apply(&Entry::Dispatched { path, attempt, pool: name("pool") }, self.now);

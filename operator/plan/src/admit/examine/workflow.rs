@@ -1,4 +1,4 @@
-//! Priority and timeouts of a Workflow.
+//! Priority, timeouts and hand-overs of a Workflow.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Notes a priority that is not allowed, and every timeout that is too long.
+/// Notes a priority that is not allowed, every timeout that is too long, and every task that may be handed on too often.
 pub(super) fn examine(object: &Workflow, standard: &Standard<'_>, found: &mut Vec<Finding>) {
     let (spec, effective) = (&object.spec, standard.effective);
     let priority = class(spec.priority).as_str();
@@ -30,6 +30,11 @@ pub(super) fn examine(object: &Workflow, standard: &Standard<'_>, found: &mut Ve
             check_limit(Limit::RunTimeout, millis(timeout), "spec.timeout", problem, effective, found);
         }
         None => {}
+    }
+    for (path, task) in tasks(&spec.steps) {
+        if let Some(limit) = task.hand_over.as_ref().and_then(|hand_over| u64::try_from(hand_over.limit).ok()) {
+            check_limit(Limit::HandOvers, limit, &format!("{path}.handOver.limit"), is, effective, found);
+        }
     }
     if effective.exceeded(Limit::TaskTimeout, u64::MAX).is_none() {
         return;

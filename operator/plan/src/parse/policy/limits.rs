@@ -19,6 +19,7 @@ pub(super) fn limits(path: &str, written: &Limits, violations: &mut Violations) 
     note(Limit::ConcurrentTasks, written.concurrent_tasks.map(count));
     note(Limit::TaskTimeout, written.task_timeout.as_ref().map(|text| millis(&text.0)));
     note(Limit::RunTimeout, written.run_timeout.as_ref().map(|text| millis(&text.0)));
+    note(Limit::HandOvers, written.hand_overs.map(count_from_none));
     note(Limit::CpuPerAgent, written.cpu_per_agent.as_ref().map(|text| told(quantity::millis(&text.0))));
     note(Limit::MemoryPerAgent, written.memory_per_agent.as_ref().map(|text| told(quantity::units(&text.0))));
     note(Limit::TokensPerMinute, written.tokens_per_minute.map(count));
@@ -30,6 +31,10 @@ pub(super) fn limits(path: &str, written: &Limits, violations: &mut Violations) 
 fn count(number: impl Into<i64>) -> Result<u64, String> {
     let number = number.into();
     u64::try_from(number).ok().filter(|n| *n > 0).ok_or_else(|| format!("is {number}: write at least 1"))
+}
+
+fn count_from_none(number: i32) -> Result<u64, String> {
+    u64::try_from(number).map_err(|_| format!("is {number}: write at least 0"))
 }
 
 fn millis(text: &str) -> Result<u64, String> {

@@ -9,7 +9,7 @@ use tetrarch_core::workflow::{
 };
 use tetrarch_crds::workflow as written;
 
-use super::{approval::approval, gate, map, optional_duration, repeated};
+use super::{approval::approval, gate, hand_over, map, optional_duration, repeated};
 use crate::{
     duration,
     parse::{at_least, name},
@@ -240,7 +240,11 @@ pub(super) fn task(task: &written::Task, path: &str, violations: &mut Violations
     };
     let retry = retry(&task.retry, &format!("{path}.retry"), violations);
     let input = task.input.as_ref().map_or(Value::Null, |input| input.0.clone());
-    Some(Task { agent: agent?, input, timeout: timeout?, retry: retry? })
+    let hand_over = match &task.hand_over {
+        Some(written) => Some(hand_over::read(written, &format!("{path}.handOver"), violations)?),
+        None => None,
+    };
+    Some(Task { agent: agent?, input, timeout: timeout?, retry: retry?, hand_over })
 }
 
 fn selector(agent: &written::AgentSelector, path: &str, violations: &mut Violations) -> Option<AgentSelector> {

@@ -4,6 +4,7 @@ mod compensated;
 mod controlled;
 mod decided;
 mod gathered;
+mod handed;
 mod judged;
 mod maps;
 pub(super) mod reopened;
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     id::TaskPath,
     workflow::{
-        definition::{Definition, Reduce, Retry, Step, StepKind, UnknownPolicy},
+        definition::{Definition, Reduce, Retry, Step, StepKind, Task, UnknownPolicy},
         journal::{Entry, FinalPhase, Outcome, Resolution, RunEvent},
     },
 };
@@ -33,6 +34,8 @@ type Attempt = (TaskPath, u32);
 /// What the journal tells, each fact with the position at which it was told first.
 struct Facts<'j> {
     dispatched: BTreeMap<Attempt, usize>,
+    /// The pool of each dispatched attempt.
+    pools: BTreeMap<Attempt, &'j str>,
     results: BTreeMap<Attempt, (usize, &'j Outcome)>,
     withdrawn: BTreeMap<Attempt, usize>,
     skipped: BTreeMap<&'j str, usize>,
@@ -53,6 +56,7 @@ struct Facts<'j> {
 fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
     let mut facts = Facts {
         dispatched: BTreeMap::new(),
+        pools: BTreeMap::new(),
         results: BTreeMap::new(),
         withdrawn: BTreeMap::new(),
         skipped: BTreeMap::new(),
@@ -68,7 +72,8 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
     for (position, (entry, written)) in journal.iter().enumerate() {
         facts.note_decision(entry, position, *written);
         match entry {
-            Entry::Dispatched { path, attempt, .. } => {
+            Entry::Dispatched { path, attempt, pool } => {
+                facts.pools.entry((path.clone(), *attempt)).or_insert(pool.as_str());
                 facts.dispatched.entry((path.clone(), *attempt)).or_insert(position);
             }
             Entry::Result { path, attempt, .. } if facts.void.contains(&(path.clone(), *attempt)) => {}
@@ -200,15 +205,18 @@ fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), Stri
             Some((at, Outcome::Succeeded { .. }))
                 if at < position && judged::is_done_again(definition, facts, task, *position) => {}
             Some((at, Outcome::Failed { .. })) if at < position && has_fallback(definition, path) => {}
+            Some((at, Outcome::HandedOver { .. })) if at < position => {}
             other => return Err(format!("{path} was dispatched again after {other:?}")),
         }
     }
     for step in &definition.steps {
+        let handed_on = handed::check(facts, step)?;
         let mut failures: BTreeMap<(&TaskPath, u32), u32> = BTreeMap::new();
         for (task, position) in facts.of_step(step).chain(facts.of_compensation(step)) {
             let before = (task.0.clone(), task.1.saturating_sub(1));
             let is_failed = facts.results.get(&before).is_some_and(|(at, _)| *at < position)
-                && !facts.withdrawn.contains_key(&before);
+                && !facts.withdrawn.contains_key(&before)
+                && !handed_on.contains(&before);
             *failures.entry((&task.0, task.1 / 1_000)).or_default() += u32::from(is_failed);
         }
         for ((path, _), failures) in failures {
@@ -230,22 +238,26 @@ fn has_fallback(definition: &Definition, path: &TaskPath) -> bool {
 }
 
 fn retry_of(step: &Step, path: &TaskPath) -> Option<Retry> {
+    match &step.kind {
+        StepKind::Workflow(called) if path.parts().count() == 1 => Some(called.retry),
+        _ => task_of(step, path).map(|task| task.retry),
+    }
+}
+
+fn task_of<'s>(step: &'s Step, path: &TaskPath) -> Option<&'s Task> {
     let parts: Vec<&str> = path.parts().skip(1).collect();
     match (&step.kind, parts.as_slice()) {
-        (_, ["judge", _]) => step.gate.as_ref()?.judge.as_ref().map(|judge| judge.task.retry),
-        (StepKind::Task(_), ["compensate"]) => step.compensate.as_ref().map(|task| task.retry),
-        (StepKind::Task(task), _) => Some(task.retry),
-        (StepKind::Workflow(called), _) => Some(called.retry),
+        (_, ["judge", _]) => step.gate.as_ref()?.judge.as_ref().map(|judge| &judge.task),
+        (StepKind::Task(_), ["compensate"]) => step.compensate.as_ref(),
+        (StepKind::Task(task), _) => Some(task),
         (StepKind::Map(_), ["reduce", ..]) => None,
-        (StepKind::Map(map), _) => Some(map.task.retry),
-        (StepKind::Scatter(scatter), _) => Some(scatter.task.retry),
-        (StepKind::Loop(repeated), _) => Some(repeated.task.retry),
-        (StepKind::Pipeline(stages), [stage]) => {
-            stages.iter().find(|s| s.name.as_str() == *stage).map(|s| s.task.retry)
-        }
+        (StepKind::Map(map), _) => Some(&map.task),
+        (StepKind::Scatter(scatter), _) => Some(&scatter.task),
+        (StepKind::Loop(repeated), _) => Some(&repeated.task),
+        (StepKind::Pipeline(stages), [stage]) => stages.iter().find(|s| s.name.as_str() == *stage).map(|s| &s.task),
         (StepKind::Parallel(branches), [branch, stage]) => {
             let stages = &branches.iter().find(|b| b.name.as_str() == *branch)?.stages;
-            stages.iter().find(|s| s.name.as_str() == *stage).map(|s| s.task.retry)
+            stages.iter().find(|s| s.name.as_str() == *stage).map(|s| &s.task)
         }
         _ => None,
     }
@@ -281,7 +293,7 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
             }
             match facts.results.get(task) {
                 _ if facts.is_withdrawn_before(task, start) => {}
-                Some((at, Outcome::Succeeded { .. } | Outcome::Failed { .. })) if *at < start => {}
+                Some((at, outcome)) if *at < start && !matches!(outcome, Outcome::Unknown { .. }) => {}
                 Some((at, _)) if *at < start && is_judgement(&task.0) => {}
                 Some((at, _)) if *at < start => return told("has an unknown outcome"),
                 _ => return told("was still working"),

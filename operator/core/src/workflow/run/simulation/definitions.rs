@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
-use super::{judged, maps, repeated, world::Random};
+use super::{handed, judged, maps, repeated, world::Random};
 use crate::workflow::{
     approval::{Approval, TimeoutDecision},
     child::SubWorkflow,
@@ -68,7 +68,8 @@ pub(super) fn random_definition(random: &mut Random) -> Definition {
             made.steps.iter_mut().for_each(judged::undo_nothing);
         }
     }
-    // Without a draw of its own, so that the seeds of the other tests stay what they are.
+    // Without draws of its own, so that the seeds of the other tests stay what they are.
+    handed::allow(&mut random.clone(), &mut made);
     if random.clone().is(30) {
         made.on_unknown = UnknownPolicy::Ask;
     }

@@ -10,15 +10,14 @@ use serde_json::json;
 
 use super::{
     super::{Action, Run, RunPhase, flaw},
-    judged,
+    handed, judged,
 };
 use crate::{
     id::{RunId, TaskPath},
     workflow::{
         approval::Decision,
-        definition::{Definition, Step, StepKind},
+        definition::{AgentSelector, Definition, Step, StepKind},
         journal::{Entry, FailureReason, Outcome, Resolution, RunEvent},
-        samples::name,
     },
 };
 
@@ -389,13 +388,14 @@ impl World {
                     self.start_over(owner);
                 }
             }
-            Action::Dispatch { path, attempt, .. } => {
+            Action::Dispatch { path, attempt, agent, .. } => {
                 let task = (path.clone(), attempt);
                 let is_new = self.dispatched.insert(task.clone());
                 if is_new || flaw::has_no_deduplication() {
                     // Another message in the queue: an agent takes it, whoever had the first one.
                     self.answered.remove(&task);
-                    self.write(Entry::Dispatched { path, attempt, pool: name("pool") });
+                    let (AgentSelector::Pool(pool) | AgentSelector::Capability(pool)) = agent;
+                    self.write(Entry::Dispatched { path, attempt, pool });
                 }
             }
             Action::Withdraw { path, attempt, .. } => {
@@ -429,6 +429,7 @@ impl World {
         let chance = self.random.below(100);
         let outcome = match chance {
             _ if self.doomed.is_some() => self.scripted(&path),
+            0..60 if let Some(handed) = self.handed_over(&path, attempt) => handed,
             0..88 => Outcome::Succeeded { output: judged::answer(&path) },
             88..99 => {
                 let reasons = [FailureReason::AgentError, FailureReason::Timeout, FailureReason::Rejected];
@@ -440,6 +441,12 @@ impl World {
         *self.effects.entry((path.clone(), attempt)).or_default() += 1;
         self.write(Entry::Result { path, attempt, outcome });
         true
+    }
+
+    /// Only agents of a step of which something may be handed over come upon the idea.
+    fn handed_over(&self, path: &TaskPath, attempt: u32) -> Option<Outcome> {
+        let of_step = self.definition.steps.iter().find(|step| path.parts().next() == Some(step.name.as_str()))?;
+        handed::may_be(of_step).then(|| handed::answer(path, attempt)).flatten()
     }
 
     fn scripted(&self, path: &TaskPath) -> Outcome {

@@ -19,6 +19,11 @@ pub(super) fn is_undoing(path: &TaskPath) -> bool {
     path.parts().nth(1) == Some("compensate")
 }
 
+/// Whether an agent says that it did something: who hands a task over has done its part.
+const fn has_worked(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Succeeded { .. } | Outcome::HandedOver { .. })
+}
+
 impl Facts<'_> {
     pub(super) fn of_compensation<'f>(&'f self, step: &'f Step) -> impl Iterator<Item = (&'f Attempt, usize)> {
         let is_of_step = |path: &TaskPath| path.parts().next() == Some(step.name.as_str()) && is_undoing(path);
@@ -31,7 +36,7 @@ impl Facts<'_> {
         let good = early
             .filter(|(task, _)| !self.withdrawn.contains_key(*task))
             .filter_map(|(task, _)| self.results.get(task));
-        good.filter(|(_, outcome)| matches!(outcome, Outcome::Succeeded { .. })).map(|(at, _)| *at).max()
+        good.filter(|(_, outcome)| has_worked(outcome)).map(|(at, _)| *at).max()
     }
 
     /// Where the agent's first word of a task's success stands.
@@ -44,9 +49,8 @@ impl Facts<'_> {
     }
 
     fn successes<'f>(&'f self, path: &'f TaskPath, end: usize) -> impl Iterator<Item = usize> {
-        let good = self.results.iter().filter(move |((of, _), (at, outcome))| {
-            of == path && *at < end && matches!(outcome, Outcome::Succeeded { .. })
-        });
+        let good =
+            self.results.iter().filter(move |((of, _), (at, outcome))| of == path && *at < end && has_worked(outcome));
         good.filter(|(task, (at, _))| !self.is_withdrawn_before(task, *at)).map(|(_, (at, _))| *at)
     }
 }

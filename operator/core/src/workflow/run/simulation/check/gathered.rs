@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::Facts;
+use super::{Facts, handed::is_allowed};
 use crate::workflow::{
     definition::{Gather, Late, ScatterStep, Step},
     journal::Outcome,
@@ -29,9 +29,16 @@ pub(super) fn gathered(facts: &Facts<'_>, step: &Step, scatter: &ScatterStep, po
     told.sort_unstable_by_key(|(at, ..)| *at);
     let mut gathered = Gathered { answers: Vec::new(), failed: 0 };
     let mut failures: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut handed: BTreeMap<usize, u32> = BTreeMap::new();
     for (_, target, outcome) in told {
         match outcome {
             Outcome::Succeeded { .. } => gathered.answers.push(target),
+            Outcome::HandedOver { to, .. } if is_allowed(&scatter.task, handed.entry(target).or_default(), to) => {}
+            Outcome::HandedOver { .. } => {
+                let failures = failures.entry(target).or_default();
+                *failures += 1;
+                gathered.failed += usize::from(*failures > scatter.task.retry.limit);
+            }
             Outcome::Failed { reason, .. } => {
                 let failures = failures.entry(target).or_default();
                 *failures += 1;
