@@ -1,7 +1,9 @@
 //! Argo Workflows: the manifest around the templates.
 
 mod condition;
+mod cron;
 mod depends;
+mod elsewhere;
 mod fan;
 mod graph;
 mod leaf;
@@ -39,6 +41,8 @@ struct Importer<'s> {
     retry: Option<Node<'s>>,
     /// Pods at once.
     parallelism: Option<i64>,
+    /// Whether other manifests may call it, and read what it yields.
+    is_to_be_called: bool,
 }
 
 /// Converts a manifest of any kind that holds templates.
@@ -47,13 +51,12 @@ pub fn convert(root: &Node<'_>) -> Result<(String, Draft), Error> {
     let version = root.text("apiVersion").unwrap_or_default();
     let holder = root.get("spec").ok_or_else(|| Error::at(root, "has no spec: write one with templates"))?;
     let (spec, start) = match kind {
-        "Workflow" => (holder, StartPolicy::OnApply),
-        "WorkflowTemplate" | "ClusterWorkflowTemplate" => (holder, StartPolicy::OnRequest),
+        "Workflow" => (holder.clone(), StartPolicy::OnApply),
+        "WorkflowTemplate" | "ClusterWorkflowTemplate" => (holder.clone(), StartPolicy::OnRequest),
         "CronWorkflow" => {
             let spec = holder.get("workflowSpec");
             let spec =
                 spec.ok_or_else(|| Error::at(&holder, "has no workflowSpec: write the workflow that is to run"))?;
-            holder.leave_fields(&pods::CRON);
             (spec, StartPolicy::OnRequest)
         }
         _ => {
@@ -73,8 +76,12 @@ pub fn convert(root: &Node<'_>) -> Result<(String, Draft), Error> {
         parameters: Rc::default(),
         retry: None,
         parallelism: spec.number("parallelism"),
+        is_to_be_called: kind.ends_with("Template"),
     };
     importer.convert(&spec)?;
+    if kind == "CronWorkflow" {
+        cron::carry_over(&holder, &mut importer.draft);
+    }
     Ok((format!("the {kind} {name:?} of {version}"), importer.draft))
 }
 
@@ -134,11 +141,15 @@ impl<'s> Importer<'s> {
         let inputs = self.entry_inputs(&template, &scope)?;
         let place = Place { name: entry.to_owned(), inputs, ..Place::default() };
         let reached = self.template(&template, place)?;
-        if let scope::Produced::Nested { parameters, .. } = &reached.produced
-            && !parameters.is_empty()
-        {
-            let output = parameters.iter().map(|(name, value)| (name.clone(), value.to_value()));
-            self.draft.output(serde_json::Value::Object(output.collect()));
+        match &reached.produced {
+            scope::Produced::Nested { parameters, .. } if !parameters.is_empty() => {
+                let output = parameters.iter().map(|(name, value)| (name.clone(), value.to_value()));
+                self.draft.output(serde_json::Value::Object(output.collect()));
+            }
+            scope::Produced::Step { name, .. } if self.is_to_be_called => {
+                self.draft.output(Template::cel(text::step(name, "output")).to_value());
+            }
+            _ => {}
         }
         if let Some(handler) = spec.get("onExit") {
             self.exit_handler(&handler, &scope)?;
@@ -206,6 +217,7 @@ impl<'s> Importer<'s> {
         {
             suspend.change("keeps the workflow from starting", "the Workflow starts on request only");
             self.draft.start(StartPolicy::OnRequest);
+            self.draft.suspend();
         }
         self.retry = spec.get("retryStrategy").or_else(|| spec.get("templateDefaults")?.get("retryStrategy"));
         if self.parallelism.is_some()

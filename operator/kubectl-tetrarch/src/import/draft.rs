@@ -7,7 +7,7 @@ use tetrarch_core::expression::{Expression, Template, Vocabulary};
 use tetrarch_crds::{
     Workflow,
     shared::{AnyJson, DurationText, NameRef},
-    workflow::{AgentSelector, FailurePolicy, Parameter, Retry, StartPolicy, Step, Task, WorkflowSpec},
+    workflow::{AgentSelector, FailurePolicy, Parameter, Retry, Schedule, StartPolicy, Step, Task, WorkflowSpec},
 };
 use tetrarch_plan::parse;
 
@@ -23,6 +23,7 @@ pub struct Draft {
     annotations: Vec<(String, String)>,
     spec: WorkflowSpec,
     names: BTreeSet<String>,
+    is_suspended: bool,
 }
 
 impl Draft {
@@ -36,6 +37,7 @@ impl Draft {
             annotations: Vec::new(),
             spec,
             names: BTreeSet::new(),
+            is_suspended: false,
         })
     }
 
@@ -52,6 +54,32 @@ impl Draft {
     /// Says when runs start.
     pub fn start(&mut self, start: StartPolicy) {
         self.spec.start = start;
+    }
+
+    /// Says at which times runs begin by themselves.
+    pub fn schedule(&mut self, schedule: Schedule) {
+        self.spec.schedule = Some(schedule);
+    }
+
+    /// Says that no run begins by itself for now.
+    pub const fn suspend(&mut self) {
+        self.is_suspended = true;
+    }
+
+    /// Whether no run begins by itself for now.
+    pub const fn is_suspended(&self) -> bool {
+        self.is_suspended
+    }
+
+    /// A parameter that a run has to be given.
+    pub fn lacks_a_value(&self) -> Option<String> {
+        let without = self.spec.parameters.iter().find(|parameter| parameter.value.is_none());
+        without.map(|parameter| parameter.name.clone())
+    }
+
+    /// Whether this is its own name.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name
     }
 
     /// Says how long a run may take.

@@ -6,6 +6,8 @@ mod flow;
 mod jq;
 mod policy;
 mod reach;
+mod schedule;
+mod started;
 
 mod work;
 
@@ -81,12 +83,6 @@ impl<'s> Importer<'s> {
         if let Some(timeout) = root.get("timeout").and_then(|timeout| self.timeout(&timeout)) {
             self.draft.time_out(timeout);
         }
-        if let Some(schedule) = root.get("schedule") {
-            schedule.leave(
-                "says when runs start",
-                "have runs asked for at these times or events: kubectl tetrarch run in a CronJob or where the event comes from",
-            );
-        }
         let tasks = root.get("do").ok_or_else(|| Error::at(root, "has no do: write the tasks"))?;
         let start = Flow::new(input, variables);
         let end = self.tasks(&tasks, start)?;
@@ -103,6 +99,9 @@ impl<'s> Importer<'s> {
         }
         for name in self.draft.parameters_read() {
             self.draft.parameter(&name, None);
+        }
+        if let Some(schedule) = root.get("schedule") {
+            schedule::carry_over(&schedule, &mut self.draft);
         }
         self.rest_of_shared();
         root.note(

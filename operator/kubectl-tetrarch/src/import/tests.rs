@@ -174,6 +174,110 @@ fn argo(spec: &Value) -> Value {
     json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "x"}, "spec": spec})
 }
 
+/// The spec of the Workflow that comes of a document, and what there is to tell.
+fn spec(document: &Value) -> (Value, String) {
+    let imported = import(document, None).unwrap();
+    let told = imported.findings.iter().flat_map(Finding::lines).collect::<Vec<_>>().join("\n");
+    (manifest(&imported.workflow).unwrap()["spec"].clone(), told)
+}
+
+fn cron(changes: &Value) -> Value {
+    let mut of = json!({"workflowSpec": {"entrypoint": "a", "templates": [{"name": "a", "container": {}}]}});
+    of.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "CronWorkflow", "metadata": {"name": "x"}, "spec": of})
+}
+
+#[test]
+fn the_times_of_a_cron_workflow_are_a_schedule() {
+    let (nightly, _) =
+        spec(&cron(&json!({"schedules": ["0 2 * * *"], "timezone": "Europe/Berlin", "concurrencyPolicy": "Replace",
+        "startingDeadlineSeconds": 90, "suspend": true})));
+    let wanted = json!({"cron": "0 2 * * *", "timeZone": "Europe/Berlin", "concurrency": "Replace", "startingDeadline": "90s", "suspend": true});
+    assert_eq!((&nightly["schedule"], &nightly["start"]), (&wanted, &json!("OnRequest")));
+    assert_eq!(spec(&cron(&json!({"schedule": "@daily"}))).0["schedule"], json!({"cron": "@daily"}));
+}
+
+#[rstest::rstest]
+#[case(json!({"schedule": "every now and then"}), "spec.schedule: cannot be read")]
+#[case(json!({"schedule": "@daily", "timezone": "Moon/Sea"}), "spec.timezone: is no time zone that is known")]
+#[case(json!({"timezone": "Europe/Berlin"}), "has no schedule")]
+#[case(json!({"schedule": "@daily", "workflowSpec": {"entrypoint": "a", "arguments": {"parameters": [{"name": "p"}]},
+    "templates": [{"name": "a", "container": {}}]}}), "give the parameter \"p\" a value, and write spec.schedule")]
+fn a_schedule_that_cannot_be_kept_is_named(#[case] changes: Value, #[case] says: &str) {
+    let (made, told) = spec(&cron(&changes));
+    assert!(made.get("schedule").is_none() && told.contains(says), "{told}");
+}
+
+#[test]
+fn of_several_schedules_the_first_one_is_kept() {
+    let (made, told) = spec(&cron(&json!({"schedules": ["@daily", "@weekly"]})));
+    assert_eq!(made["schedule"]["cron"], json!("@daily"));
+    assert!(told.contains("spec.schedules[1]: is a further schedule"), "{told}");
+}
+
+#[test]
+fn what_waits_for_a_person_is_an_approval_unless_the_person_gives_something() {
+    let asking = |outputs: Value| {
+        let ask = json!({"name": "ask", "suspend": {}, "outputs": outputs});
+        argo(
+            &json!({"entrypoint": "a", "templates": [{"name": "a", "steps": [[{"name": "ask", "template": "ask"}]]}, ask]}),
+        )
+    };
+    let (made, told) = spec(&asking(Value::Null));
+    assert_eq!(made["steps"][0], json!({"name": "ask", "approval": {"timeout": "168h"}}));
+    assert!(told.contains("it is an approval"), "{told}");
+    let (made, told) = spec(&asking(json!({"parameters": [{"name": "choice", "valueFrom": {"supplied": {}}}]})));
+    assert_eq!(made["steps"][0]["task"]["agent"], json!({"capability": "ask"}));
+    assert!(told.contains("waits for what a person gives it"), "{told}");
+}
+
+#[test]
+fn a_template_of_another_manifest_is_a_run_of_its_workflow() {
+    let calling = |extra: Value| {
+        let mut call = json!({"name": "report", "templateRef": {"name": "shared.tools", "template": "report"},
+            "arguments": {"parameters": [{"name": "top-n", "value": "3"}]}});
+        call.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        argo(&json!({"entrypoint": "a", "templates": [{"name": "a", "steps": [[call]]}]}))
+    };
+    let (made, told) = spec(&calling(json!({})));
+    assert_eq!(
+        made["steps"][0],
+        json!({"name": "report", "workflow": {"name": "shared-tools", "parameters": {"top_n": "3"}}})
+    );
+    assert!(told.contains("import that manifest under this name, with the entrypoint \"report\""), "{told}");
+    let (made, _) = spec(&calling(json!({"withItems": [1, 2]})));
+    assert_eq!(made["steps"][0]["map"]["task"]["agent"], json!({"capability": "report"}));
+}
+
+#[test]
+fn a_template_that_others_call_yields_what_its_only_step_yields() {
+    let mut document = argo(&json!({"entrypoint": "a", "templates": [{"name": "a", "container": {}}]}));
+    assert_eq!(spec(&document).0.get("output"), None);
+    document["kind"] = json!("WorkflowTemplate");
+    assert_eq!(spec(&document).0["output"], json!("${steps.a.output}"));
+}
+
+#[test]
+fn a_workflow_that_a_document_starts_is_a_step() {
+    let run =
+        json!({"workflow": {"namespace": "x", "name": "Bill", "version": "1.0.0", "input": {"order": "${ .id }"}}});
+    let (made, told) = spec(&serverless(json!([{"charge": {"run": run}}])));
+    assert_eq!(made["steps"][0]["workflow"], json!({"name": "bill", "parameters": {"order": "${params.id}"}}));
+    assert!(told.contains("it is a run of the Workflow \"bill\""), "{told}");
+}
+
+#[rstest::rstest]
+#[case(json!({"cron": "0 8 * * *"}), json!({"cron": "0 8 * * *"}), "")]
+#[case(json!({"every": {"hours": 1}}), Value::Null, "schedule.every: starts runs at an interval")]
+#[case(json!({"cron": "now"}), Value::Null, "schedule.cron: cannot be read")]
+fn times_of_a_document_are_a_schedule(#[case] written: Value, #[case] wanted: Value, #[case] says: &str) {
+    let mut document = serverless(json!([{"a": {"call": "b"}}]));
+    document["schedule"] = written;
+    let (made, told) = spec(&document);
+    assert_eq!(made.get("schedule").cloned().unwrap_or_default(), wanted);
+    assert!(told.contains(says), "{told}");
+}
+
 fn serverless(tasks: Value) -> Value {
     let mut document = Map::new();
     document.insert("document".to_owned(), json!({"dsl": "1.0.0", "namespace": "x", "name": "x", "version": "1"}));

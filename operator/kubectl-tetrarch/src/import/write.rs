@@ -5,7 +5,7 @@ use serde_yaml::{Mapping, Value as Yaml};
 use tetrarch_crds::Workflow;
 
 /// Fields that say nothing when they have this value, as JSON.
-const DEFAULTS: [(&str, &str); 11] = [
+const DEFAULTS: [(&str, &str); 17] = [
     ("backoff", r#"{"initial": "1s", "factor": 2, "max": "30s"}"#),
     ("retry", r#"{"limit": 3}"#),
     ("reduce", r#"{"builtin": "Collect"}"#),
@@ -17,6 +17,12 @@ const DEFAULTS: [(&str, &str); 11] = [
     ("keepRuns", "10"),
     ("weight", "100"),
     ("late", r#""Withdraw""#),
+    ("concurrency", r#""Allow""#),
+    ("timeZone", r#""UTC""#),
+    ("startingDeadline", r#""10m""#),
+    ("suspend", "false"),
+    ("onTimeout", r#""Reject""#),
+    ("requireReason", "false"),
 ];
 
 /// The manifest as JSON.

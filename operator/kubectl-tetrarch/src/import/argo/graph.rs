@@ -165,13 +165,8 @@ impl<'s> Importer<'s> {
         let mut place = Place { name, after, when, fan, within: outer.within.clone(), inputs: Inputs::default() };
         let arguments = call.get("arguments");
         if let Some(reference) = call.get("templateRef") {
-            let capability = text::label(reference.peek()["template"].as_str().unwrap_or("template"));
-            reference.leave(
-                "calls a template of another manifest",
-                format!("it is a task for the capability {capability:?}: write an AgentPool that does the same, or import the other manifest"),
-            );
             place.inputs = given(arguments.as_ref(), &inner);
-            return Ok(self.stand_in(&capability, place));
+            return Ok(self.elsewhere(&reference, place));
         }
         let template =
             match (call.get("inline"), call.text("template")) {

@@ -1,9 +1,9 @@
-//! Templates that do one thing: a task for an agent, or a wait.
+//! Templates that do one thing: a task for an agent, a wait, or a question to people.
 
 use serde_json::{Map, Value};
 use tetrarch_crds::{
     shared::{AnyJson, DurationText},
-    workflow::{MapStep, Retry, Step, Task, WaitStep},
+    workflow::{Approval, MapStep, Retry, Step, Task, WaitStep},
 };
 
 use super::{
@@ -24,7 +24,7 @@ impl<'s> Importer<'s> {
         template.leave_fields(&pods::TEMPLATE);
         template.leave_fields(&pods::POD);
         if let Some(suspend) = template.get("suspend") {
-            return Ok(self.suspend(&suspend, place));
+            return Ok(self.suspend(template, &suspend, place));
         }
         let work = WORK.into_iter().find_map(|kind| Some((kind, template.get(kind)?)));
         let (kind, work) = work.ok_or_else(|| {
@@ -73,24 +73,36 @@ impl<'s> Importer<'s> {
         MapStep { items: AnyJson(items), task, max_parallel: most, min_success_percent: 100, ..MapStep::default() }
     }
 
-    fn suspend(&mut self, suspend: &Node<'s>, place: Place) -> Reached {
-        let duration = suspend.get("duration").and_then(|node| retry::seconds(&node));
-        let Some(duration) = duration else {
-            suspend.leave(
-                "waits until a person lets it go on",
-                "it is a task for a capability of its name: let an agent ask the person, or split the Workflow in two",
-            );
-            let capability = text::label(&place.name);
-            return self.stand_in(&capability, place);
+    fn suspend(&mut self, template: &Node<'s>, suspend: &Node<'s>, place: Place) -> Reached {
+        let written = suspend.get("duration");
+        let duration = written.as_ref().and_then(retry::seconds);
+        let (step, what, instead) = match (duration, written, template.get("outputs")) {
+            (Some(duration), ..) => {
+                let wait = WaitStep { duration: Some(DurationText(duration)), ..WaitStep::default() };
+                (Step { wait: Some(wait), ..Step::default() }, "waits once for each item of a list", "it waits once")
+            }
+            (None, None, None) => {
+                suspend.change(
+                    "waits until a person lets it go on",
+                    "it is an approval: whoever has the verb approve on the Workflow decides, within 7 days, and a no fails the step",
+                );
+                let step = Step { approval: Some(Approval::default()), ..Step::default() };
+                (step, "asks once for each item of a list", "it asks once")
+            }
+            (None, ..) => {
+                suspend.leave(
+                    "waits for what a person gives it",
+                    "it is a task for a capability of its name: let an agent ask the person, or split the Workflow in two",
+                );
+                let capability = text::label(&place.name);
+                return self.stand_in(&capability, place);
+            }
         };
-        let name = self.draft.name(&place.name);
-        let wait = WaitStep { duration: Some(DurationText(duration)), ..WaitStep::default() };
-        let step =
-            Step { name: name.clone(), after: place.after, when: place.when, wait: Some(wait), ..Step::default() };
         if place.fan.is_some() {
-            suspend.note(Severity::LeftOut, "waits once for each item of a list", "it waits once");
+            suspend.note(Severity::LeftOut, what, instead);
         }
-        self.draft.push(step);
+        let name = self.draft.name(&place.name);
+        self.draft.push(Step { name: name.clone(), after: place.after, when: place.when, ..step });
         Reached { last: vec![name.clone()], produced: Produced::Step { name, is_list: false } }
     }
 

@@ -67,16 +67,10 @@ pub const SPEC: [Row; 17] = [
 ];
 
 /// The rest of a cron workflow.
-pub const CRON: [Row; 11] = [
-    ("schedule", "says when to run", "have runs asked for at these times: kubectl tetrarch run in a CronJob"),
-    ("schedules", "say when to run", "have runs asked for at these times: kubectl tetrarch run in a CronJob"),
-    ("timezone", "is the time zone of the schedule", "write it into that CronJob"),
-    ("concurrencyPolicy", "says what happens when a run still goes on", "write it into that CronJob"),
-    ("startingDeadlineSeconds", "says how late a run may start", "write it into that CronJob"),
-    ("suspend", "stops the schedule", "suspend that CronJob"),
+pub const CRON: [Row; 5] = [
     ("successfulJobsHistoryLimit", "says how many runs are kept", "write spec.keepRuns"),
     ("failedJobsHistoryLimit", "says how many runs are kept", "write spec.keepRuns"),
-    ("stopStrategy", "ends the schedule", "suspend that CronJob"),
+    ("stopStrategy", "ends the schedule", "write schedule.suspend when it is to end"),
     ("when", "is a condition of the schedule", "write it as a condition of the first step"),
     ("workflowMetadata", "are labels of the runs", "write them into metadata of the Workflow"),
 ];

@@ -52,6 +52,9 @@ impl<'s> Importer<'s> {
         if let Some(raise) = task.get("raise") {
             return Ok(self.raise(name, &raise, flow));
         }
+        if let Some(run) = task.get("run").filter(|run| run.peek()["workflow"]["name"].is_string()) {
+            return Ok(self.started(name, &run, flow, timeout));
+        }
         let made = self.agent_task(name, task, &flow, timeout)?;
         let name = self.draft.name(name);
         let step = Step { task: Some(made), ..Step::default() };
@@ -300,7 +303,7 @@ impl<'s> Importer<'s> {
         done
     }
 
-    fn push(&mut self, name: &str, step: Step, flow: Flow) -> Flow {
+    pub(super) fn push(&mut self, name: &str, step: Step, flow: Flow) -> Flow {
         let when = flow.reach.to_cel();
         self.draft.push(Step { name: name.to_owned(), after: flow.after.clone(), when, ..step });
         Flow { data: Data::Cel(text::step(name, "output")), after: vec![name.to_owned()], ..flow }
@@ -338,12 +341,12 @@ fn arguments(with: &Node<'_>, flow: &Flow) -> Data {
     Data::Object(fields)
 }
 
-/// A program or a workflow as a task for a capability that has the name of the task.
+/// A program as a task for a capability that has the name of the task.
 fn run(name: &str, run: &Node<'_>, flow: &Flow) -> (String, Data) {
     let capability = text::label(name);
     let pool =
         format!("write an AgentPool with the capability {capability:?} that does it; its input says what it was");
-    run.note(Severity::Changed, "is a program or a workflow that the engine itself starts", pool);
+    run.note(Severity::Changed, "is a program that the engine itself starts", pool);
     if run.truth("await") == Some(false) {
         run.note(
             Severity::LeftOut,
