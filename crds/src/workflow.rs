@@ -25,7 +25,7 @@ pub use self::{
     schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},
     status::{RunPhase, RunStatus, StepStatus, WaitingStatus, WorkflowStatus},
     sub_workflow::SubWorkflow,
-    trigger::{Completion, EndPhase, EventTrigger, Trigger, TriggerStatus},
+    trigger::{Completion, EndPhase, EventTrigger, SecretKey, SignatureScheme, Trigger, TriggerStatus, WebhookTrigger},
 };
 use crate::{
     policy::Policy,
@@ -69,7 +69,7 @@ pub struct WorkflowSpec {
     /// Times at which runs begin by themselves, with the default values of the parameters. Write `start: OnRequest` when they are to be the only ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
-    /// What else begins runs: the ends of runs of other Workflows, and events. Write `start: OnRequest` when these are to be the only ones.
+    /// What else begins runs: the ends of runs of other Workflows, events and webhooks. Write `start: OnRequest` when these are to be the only ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub triggers: Vec<Trigger>,

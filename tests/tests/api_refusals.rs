@@ -208,7 +208,7 @@ fn cases(department: &Department) -> Vec<Case> {
         case(
             "a trigger without anything that triggers it",
             triggered(json!([{"name": "t"}])),
-            &["spec.triggers[0]", "exactly one kind", "completion or event"],
+            &["spec.triggers[0]", "exactly one kind", "completion, event or webhook"],
         ),
         case(
             "a trigger by a run that ends as nothing ends",
@@ -223,7 +223,17 @@ fn cases(department: &Department) -> Vec<Case> {
         case(
             "a trigger of two kinds",
             triggered(json!([{"name": "t", "completion": {"workflow": "b"}, "event": {"topic": "b"}}])),
-            &["spec.triggers[0]", "exactly one kind", "completion or event"],
+            &["spec.triggers[0]", "exactly one kind", "completion, event or webhook"],
+        ),
+        case(
+            "a trigger by a webhook without a secret",
+            triggered(json!([{"name": "t", "webhook": {"signature": "GitHub"}}])),
+            &["spec.triggers[0].webhook.secretRef", "Required value"],
+        ),
+        case(
+            "a trigger by a webhook that is signed in an unknown way",
+            triggered(json!([{"name": "t", "webhook": {"secretRef": {"name": "s", "key": "k"}, "signature": "Sha1"}}])),
+            &["spec.triggers[0].webhook.signature", "Standard", "GitHub"],
         ),
         case(
             "a trigger by a topic of two parts",

@@ -1,4 +1,4 @@
-//! What else begins runs of a Workflow by itself: the ends of runs of other Workflows, and events.
+//! What else begins runs of a Workflow by itself: the ends of runs of other Workflows, events and webhooks.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::shared::AnyJson;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.completion), has(self.event)].filter(k, k).size() == 1",
-     "message": "a trigger has exactly one kind: write completion or event"}
+    {"rule": "[has(self.completion), has(self.event), has(self.webhook)].filter(k, k).size() == 1",
+     "message": "a trigger has exactly one kind: write completion, event or webhook"}
 ]))]
 pub struct Trigger {
     /// Name, unique among the triggers of the Workflow.
@@ -25,6 +25,9 @@ pub struct Trigger {
     /// Each event about a topic that somebody publishes on the bus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventTrigger>,
+    /// Each delivery that somebody signs and sends to `/hooks/<workflow>/<trigger>` of the Supervisor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookTrigger>,
     /// CEL condition; when it is false nothing begins. With `completion` it reads `run` (`id`, `workflow`, `phase`, `message` and `parameters` of the run that ended) and `output` (its output, or null), otherwise `event` (`id`, `body`, and `headers` with their names in lower case). Default: always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
@@ -57,6 +60,42 @@ pub struct EventTrigger {
     pub topic: String,
 }
 
+/// Deliveries by HTTP: JSON of at most 1 MiB, signed with a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookTrigger {
+    /// The secret that the sender signs with, in the namespace of the Workflow. Several lines are several secrets, each of which fits.
+    pub secret_ref: SecretKey,
+    /// How deliveries are signed: `Standard` (the specification Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`; the secret is `whsec_` and base64) or `GitHub` (`X-GitHub-Delivery`, `X-Hub-Signature-256`; the secret is any text). Default Standard.
+    #[serde(default)]
+    pub signature: SignatureScheme,
+}
+
+/// One value of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKey {
+    /// Name of the Secret.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub name: String,
+    /// Key in the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+}
+
+/// How deliveries are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SignatureScheme {
+    /// By the specification Standard Webhooks.
+    #[default]
+    Standard,
+    /// As GitHub does.
+    GitHub,
+}
+
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EndPhase {
@@ -84,6 +123,9 @@ pub struct TriggerStatus {
     /// The topic of the events that it follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
+    /// Where the Supervisor takes its deliveries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// What happened before begins nothing.
     pub since: Time,
 }

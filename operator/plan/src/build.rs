@@ -4,6 +4,7 @@
 
 pub mod agents;
 pub mod autoscaler;
+pub mod hooks;
 pub mod limits;
 pub mod members;
 pub mod namespace;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube_core::{Resource, ResourceExt};
-use tetrarch_crds::{AgentPool, AgentPoolSpec, Domain, Supervisor, Workflow, shared::NameRef};
+use tetrarch_crds::{AgentPool, AgentPoolSpec, Domain, Supervisor, Workflow, shared::NameRef, workflow::SecretKey};
 
 use crate::{
     conditions, names,
@@ -122,6 +122,12 @@ pub fn pools_within_limit<'a>(supervisor: &str, pools: &'a [Arc<AgentPool>], lim
 /// Whether events begin runs of a Workflow.
 pub fn has_event_trigger(workflow: &Workflow) -> bool {
     workflow.spec.triggers.iter().any(|trigger| trigger.event.is_some())
+}
+
+/// The webhooks of a Workflow: the trigger, and where its secret is.
+pub fn webhooks(workflow: &Workflow) -> impl Iterator<Item = (&str, &SecretKey)> {
+    let triggers = workflow.spec.triggers.iter();
+    triggers.filter_map(|trigger| Some((trigger.name.as_str(), &trigger.webhook.as_ref()?.secret_ref)))
 }
 
 /// Whether events begin runs of a Workflow of this Supervisor.

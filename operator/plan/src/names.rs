@@ -25,6 +25,8 @@ pub const LABEL_POOL: &str = "tetrarch.dev/pool";
 pub const LABEL_ADOPT: &str = "tetrarch.dev/adopt";
 /// Label by which a namespace is allowed to scrape metrics from the pods of all Domains; its value is `allowed`.
 pub const LABEL_METRICS_ACCESS: &str = "tetrarch.dev/metrics-access";
+/// Label by which a namespace is allowed to deliver webhooks to the Supervisors of all Domains; its value is `allowed`.
+pub const LABEL_HOOKS_ACCESS: &str = "tetrarch.dev/hooks-access";
 /// Label with the name of the object that a child belongs to, cut to the length of a label.
 pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
 /// Well-known label of the part that an object plays.
@@ -124,6 +126,17 @@ pub const BUS_SECRET_CREDENTIALS: &str = "user.creds";
 /// Key of the authority's certificate in a bus secret.
 pub const BUS_SECRET_CA: &str = "ca.crt";
 
+/// Name of the volume with the secrets of webhooks.
+pub const VOLUME_HOOKS: &str = "tetrarch-hooks";
+/// Where that volume is mounted: a file `<workflow>/<trigger>` for each.
+pub const HOOKS_MOUNT_PATH: &str = "/etc/tetrarch/hooks";
+/// Name of the volume with the certificate for webhooks.
+pub const VOLUME_HOOKS_TLS: &str = "tetrarch-hooks-tls";
+/// Where that volume is mounted.
+pub const HOOKS_TLS_MOUNT_PATH: &str = "/etc/tetrarch/hooks-tls";
+
+/// Port of a supervisor for webhooks, over TLS.
+pub const SUPERVISOR_HOOKS_PORT: u16 = 9443;
 /// Port of health and metrics of a supervisor.
 pub const SUPERVISOR_HTTP_PORT: u16 = 9090;
 /// Port of health, metrics and drain of a sidecar.
@@ -185,6 +198,16 @@ pub fn supervisor_bus_secret(supervisor: &str) -> String {
     child(supervisor, "supervisor-bus")
 }
 
+/// Service that takes webhooks for a Supervisor.
+pub fn supervisor_hooks(supervisor: &str) -> String {
+    child(supervisor, "hooks")
+}
+
+/// Secret with the certificate that a Supervisor takes webhooks with; somebody else makes it, or nobody.
+pub fn supervisor_hooks_tls(supervisor: &str) -> String {
+    child(supervisor, "hooks-tls")
+}
+
 /// Secret with the credentials of whoever publishes events for the Workflows of a Supervisor.
 pub fn supervisor_publisher_secret(supervisor: &str) -> String {
     child(supervisor, "publisher-bus")
@@ -228,6 +251,8 @@ pub const POLICY_BUS: &str = "tetrarch-bus";
 pub const POLICY_TELEMETRY: &str = "tetrarch-telemetry";
 /// NetworkPolicy that lets metrics be scraped.
 pub const POLICY_METRICS: &str = "tetrarch-metrics";
+/// NetworkPolicy that lets webhooks be delivered.
+pub const POLICY_HOOKS: &str = "tetrarch-hooks";
 /// `ClusterRole` of the installation that a Domain's admins are bound to in its namespace.
 pub const CLUSTER_ROLE_MEMBER_ADMIN: &str = "tetrarch-member-admin";
 /// `ClusterRole` of the installation that a Domain's viewers are bound to in its namespace.

@@ -35,6 +35,8 @@ pub enum Reason {
     UnknownPool,
     /// A step asks for a Workflow that its Supervisor does not have.
     UnknownWorkflow,
+    /// The secret of a webhook is not there, or cannot be used.
+    WebhookSecretMissing,
     /// Workflows begin runs of each other in a cycle.
     WorkflowCycle,
     /// A request in an annotation cannot be read.

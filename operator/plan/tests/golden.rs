@@ -23,13 +23,14 @@ fn stem(path: &Path) -> String {
 }
 
 /// Situations whose manifests are shown in full; of the others the keys are enough.
-const IN_FULL: [&str; 7] = [
+const IN_FULL: [&str; 8] = [
     "domain-new",
     "supervisor-accepted",
     "pool-fixed",
     "pool-autoscaled",
     "pool-overlay",
     "policy-pool-regions",
+    "supervisor-takes-webhooks",
     "workflow-new",
 ];
 

@@ -175,6 +175,9 @@ pub struct SupervisorReport {
     pub active_runs: u64,
     /// Work of each pool.
     pub pools: BTreeMap<String, PoolReport>,
+    /// By Workflow, its triggers by webhook for which there is no secret that can be used, each with what is wrong.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub webhooks_without_secret: BTreeMap<Name, BTreeMap<Name, String>>,
 }
 
 /// Work of a pool.

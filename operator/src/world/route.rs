@@ -193,9 +193,12 @@ impl World {
             woken.extend(callers.map(|caller| Target::Workflow(namespace.clone(), caller.name_any())));
             woken.insert(Target::Workflow(namespace.clone(), name));
         }
-        // Its Supervisor makes credentials for whoever publishes events.
-        let events = |workflow: Option<&Workflow>| workflow.is_some_and(hierarchy::has_event_trigger);
-        if old.is_none() || new.is_none() || is_counted || events(old) != events(new) {
+        // Its Supervisor makes credentials for whoever publishes events, and mounts the secrets of webhooks.
+        let messages = |workflow: &Workflow| {
+            let hooks = hierarchy::webhooks(workflow).map(|(name, secret)| (name.to_owned(), secret.clone()));
+            (hierarchy::has_event_trigger(workflow), hooks.collect::<Vec<_>>())
+        };
+        if old.is_none() || new.is_none() || is_counted || old.map(messages) != new.map(messages) {
             self.add_domain(&namespace, &mut woken);
             let supervisor = supervisor_name(object.spec.supervisor_ref.as_ref());
             woken.insert(Target::Supervisor(namespace, supervisor.to_owned()));
@@ -270,11 +273,20 @@ impl World {
                 let read = |report: Option<&[u8]>| -> SupervisorReport {
                     report.and_then(|report| serde_json::from_slice(report).ok()).unwrap_or_default()
                 };
-                let (before, after) = (read(before).pools, read(after).pools);
+                let (before, after) = (read(before), read(after));
+                let hooks = before.webhooks_without_secret.keys().chain(after.webhooks_without_secret.keys());
+                let problems =
+                    |report: &SupervisorReport, workflow| report.webhooks_without_secret.get(workflow).cloned();
+                let workflows: BTreeSet<Target> = hooks
+                    .filter(|workflow| problems(&before, *workflow) != problems(&after, *workflow))
+                    .map(|workflow| Target::Workflow(namespace.clone(), workflow.to_string()))
+                    .collect();
+                let (before, after) = (before.pools, after.pools);
                 let known = before.keys().chain(after.keys()).collect::<BTreeSet<_>>();
                 let changed = known.into_iter().filter(|pool| before.get(*pool) != after.get(*pool));
                 let pools = changed.map(|pool| Target::AgentPool(namespace.clone(), pool.clone()));
-                pools.chain([Target::Supervisor(namespace.clone(), (*supervisor).to_owned())]).collect()
+                let supervisor = Target::Supervisor(namespace.clone(), (*supervisor).to_owned());
+                pools.chain([supervisor]).chain(workflows).collect()
             }
             _ => Vec::new(),
         }

@@ -46,6 +46,7 @@ use self::{
 use crate::{
     config, consumers,
     export::Export,
+    hooks::secrets::Unready,
     http::Progress,
     intake::Open,
     janitor::{Job, Removed},
@@ -71,6 +72,8 @@ pub struct Inputs {
     pub held: watch::Receiver<Held>,
     pub done: mpsc::UnboundedReceiver<Done>,
     pub removed: mpsc::UnboundedReceiver<Removed>,
+    /// Webhooks without a secret.
+    pub unready: watch::Receiver<Unready>,
     /// Report keys that somebody else wrote.
     pub overtaken: mpsc::UnboundedReceiver<String>,
 }
@@ -151,6 +154,8 @@ pub struct Driver {
     tracer: Tracer,
     loads: Loads,
     held: Held,
+    /// Webhooks without a secret.
+    unready: Unready,
     is_caught_up: bool,
     is_configured: bool,
     last_sequence: u64,
@@ -185,6 +190,7 @@ impl Driver {
             tracer,
             loads: Loads::default(),
             held: Held::new(),
+            unready: Unready::new(),
             is_caught_up: false,
             is_configured: false,
             last_sequence: 0,
@@ -213,6 +219,7 @@ impl Driver {
                 Some(removed) = inputs.removed.recv() => self.observe_removed(removed),
                 Some(beat) = inputs.beats.recv() => self.observe_beat(beat),
                 Some(key) = inputs.overtaken.recv() => self.observe_overtaken(&key),
+                Ok(()) = inputs.unready.changed() => self.unready = inputs.unready.borrow_and_update().clone(),
                 Ok(()) = inputs.held.changed() => {
                     let held = inputs.held.borrow_and_update().clone();
                     self.observe_held(held);

@@ -47,6 +47,9 @@ pub enum Error {
     /// Too many runs of the Workflow wait.
     #[error("{MAX_WAITING_RUNS} runs of Workflow {0} wait for a place: send it again later")]
     Full(Name),
+    /// It cannot be read or evaluated, and whoever sends it can be told.
+    #[error("{0}")]
+    Unusable(String),
     /// The bus did not take it.
     #[error(transparent)]
     Bus(#[from] write::Error),
@@ -83,8 +86,7 @@ impl Intake {
         let mut found = Vec::new();
         for (workflow, known) in open.iter() {
             for message in known.messages.iter().filter(|message| message.since <= at) {
-                let Source::Event { topic: of } = &message.trigger.source;
-                if of == topic {
+                if matches!(&message.trigger.source, Source::Event { topic: of } if of == topic) {
                     found.push((workflow.clone(), known.definition.clone(), message.clone()));
                 }
             }
@@ -103,6 +105,9 @@ impl Intake {
             self.metrics.message_ended(MessageEnd::Declined);
             return Ok(Taken::Declined);
         };
+        if let (Source::Webhook { .. }, Some(flaw)) = (&snapshot.trigger.source, &follower.origin.flaw) {
+            return Err(Error::Unusable(flaw.clone()));
+        }
         let workflow = &definition.workflow;
         let mark = subject::seen(&self.supervisor, &follower.run);
         if self.bus.has(WORK, &mark).await? {

@@ -5,7 +5,7 @@
 //!  WORK ──> journal ───┤                       ├──> janitor ──> WORK (withdrawals, purges), BLOB
 //!  LEASE <─> leases ───┼──> drive (one task, ──┼──> consumers ─> WORK (one pull consumer per pool and class)
 //!  load.> ──> loads ───┘    all the state)     ├──> report  ──> REPORT
-//!  event.> ─> events ──── what is open ─────────┼──> intake  ──> WORK (the first events of runs that messages begin)
+//!  event.> ─> events, hooks ─ what is open ─────┼──> intake  ──> WORK (the first events of runs that messages begin)
 //!                                              └──> export  ──> the collector of traces
 //! ```
 //!
@@ -17,6 +17,7 @@ mod consumers;
 mod drive;
 mod events;
 mod export;
+pub mod hooks;
 mod http;
 pub mod inspect;
 mod intake;

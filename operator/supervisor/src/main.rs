@@ -5,7 +5,7 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tetrarch_core::id::{Name, RunId};
-use tetrarch_supervisor::{Options, inspect};
+use tetrarch_supervisor::{Options, hooks, inspect};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -57,6 +57,15 @@ enum Command {
         /// Where /healthz, /readyz and /metrics are answered.
         #[arg(long, env = "TETRARCH_HTTP_ADDR", default_value = "0.0.0.0:9090")]
         http: SocketAddr,
+        /// Where webhooks are taken over TLS; nowhere if left out.
+        #[arg(long, env = "TETRARCH_HOOKS_ADDR")]
+        hooks: Option<SocketAddr>,
+        /// Directory with the secrets of webhooks, a file `<workflow>/<trigger>` for each.
+        #[arg(long, env = "TETRARCH_HOOKS_SECRETS", default_value = "/etc/tetrarch/hooks")]
+        hooks_secrets: PathBuf,
+        /// Directory that may have the certificate for webhooks, `tls.crt` and `tls.key`.
+        #[arg(long, env = "TETRARCH_HOOKS_TLS", default_value = "/etc/tetrarch/hooks-tls")]
+        hooks_tls: PathBuf,
     },
     /// Prints the journal of a run, one JSON object for each message.
     Journal {
@@ -90,10 +99,11 @@ async fn main() -> anyhow::Result<()> {
     };
     let supervisor = arguments.supervisor;
     match arguments.command {
-        Command::Serve { replica, domain, http } => {
+        Command::Serve { replica, domain, http, hooks, hooks_secrets, hooks_tls } => {
             log.json().flatten_event(true).init();
             tracing::info!(%supervisor, replica, domain, version = env!("CARGO_PKG_VERSION"), "supervisor starts");
-            serve(Options { http: Some(http), ..Options::new(bus, supervisor, replica) }).await
+            let hooks = hooks.map(|address| hooks::Options { address, secrets: hooks_secrets, certificate: hooks_tls });
+            serve(Options { http: Some(http), hooks, ..Options::new(bus, supervisor, replica) }).await
         }
         Command::Journal { run } => {
             log.with_writer(std::io::stderr).init();

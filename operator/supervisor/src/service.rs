@@ -14,6 +14,10 @@ use crate::{
     config, consumers,
     drive::{Driver, Inputs, Outputs},
     events, export,
+    hooks::{
+        self,
+        secrets::{Secrets, Unready},
+    },
     http::{self, Progress},
     intake::Intake,
     janitor, journal,
@@ -39,14 +43,19 @@ pub enum Error {
     #[error(transparent)]
     Bus(#[from] connection::Error),
     /// The HTTP address cannot be used.
-    #[error("cannot listen on {address}: set TETRARCH_HTTP_ADDR to a free address")]
+    #[error("cannot listen on {address}: set {variable} to a free address")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What sets it.
+        variable: &'static str,
         /// Why.
         #[source]
         source: std::io::Error,
     },
+    /// Webhooks cannot be served.
+    #[error(transparent)]
+    Hooks(#[from] hooks::Error),
     /// The metrics could not be made.
     #[error(transparent)]
     Metrics(#[from] metrics::Error),
@@ -63,6 +72,8 @@ pub struct Options {
     pub replica: String,
     /// Where to answer probes and scrapes; port 0 takes a free one, none answers nothing.
     pub http: Option<SocketAddr>,
+    /// How to take webhooks; none takes none.
+    pub hooks: Option<hooks::Options>,
     /// Times of the leases.
     pub leases: Timing,
     /// Shortest time between two reports of the same thing.
@@ -77,6 +88,7 @@ impl Options {
             supervisor,
             replica: replica.into(),
             http: None,
+            hooks: None,
             leases: Timing::default(),
             report_every: Duration::from_millis(250),
         }
@@ -87,6 +99,7 @@ impl Options {
 #[derive(Debug)]
 pub struct Handle {
     http: Option<SocketAddr>,
+    hooks: Option<SocketAddr>,
     bus: Bus,
     metrics: Metrics,
     stop: CancellationToken,
@@ -104,6 +117,11 @@ impl Handle {
     /// Where it answers probes and scrapes.
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Where it takes webhooks.
+    pub fn hooks(&self) -> Option<SocketAddr> {
+        self.hooks
     }
 
     /// Its connection.
@@ -163,7 +181,10 @@ pub async fn start(options: Options) -> Result<Handle, Error> {
     let http = match options.http {
         None => None,
         Some(address) => {
-            let (listener, address) = http::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+            let (listener, address) = http::bind(address).await.map_err(|source| {
+                let variable = "TETRARCH_HTTP_ADDR";
+                Error::Listen { address, variable, source }
+            })?;
             readers.spawn(http::serve(listener, bus.clone(), metrics.clone(), progress.clone(), stop.clone()));
             Some(address)
         }
@@ -188,7 +209,12 @@ pub async fn start(options: Options) -> Result<Handle, Error> {
         waiting: waiting_rx,
         metrics: metrics.clone(),
     };
-    readers.spawn(events::follow(intake, held.clone(), stop.clone()));
+    readers.spawn(events::follow(intake.clone(), held.clone(), stop.clone()));
+    let (unready_tx, unready) = watch::channel(Unready::new());
+    let hooks = match options.hooks {
+        None => None,
+        Some(hooks) => Some(take_webhooks(hooks, intake, unready_tx, &mut readers, &stop).await?),
+    };
     leases.spawn(leases::hold(
         bus.clone(),
         supervisor.clone(),
@@ -211,10 +237,27 @@ pub async fn start(options: Options) -> Result<Handle, Error> {
     let (spans, spans_rx) = mpsc::channel(export::BUFFER);
     writers.spawn(export::run(spans_rx, metrics.clone()));
 
-    let inputs = Inputs { journal, config, beats, held, done, removed, overtaken };
+    let inputs = Inputs { journal, config, beats, held, done, removed, unready, overtaken };
     let outputs = Outputs { requests, jobs, reports, wanted, open, waiting, spans, metrics: metrics.clone(), progress };
     let drive = Driver::new(supervisor, outputs);
     driver.spawn(drive.run(inputs, options.report_every, stop.clone()));
 
-    Ok(Handle { http, bus, metrics, stop, stop_leases, driver, writers, leases, readers })
+    Ok(Handle { http, hooks, bus, metrics, stop, stop_leases, driver, writers, leases, readers })
+}
+
+/// Starts to take webhooks; the address that it got.
+async fn take_webhooks(
+    options: hooks::Options,
+    intake: Intake,
+    unready: watch::Sender<Unready>,
+    readers: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> Result<SocketAddr, Error> {
+    let (address, variable) = (options.address, "TETRARCH_HOOKS_ADDR");
+    let bound = http::bind(address).await;
+    let (listener, address) = bound.map_err(|source| Error::Listen { address, variable, source })?;
+    readers.spawn(Secrets(options.secrets.clone()).watch(intake.open.clone(), unready, stop.clone()));
+    let server = hooks::Server::prepare(intake, options).await?;
+    readers.spawn(server.serve(listener, stop.clone()));
+    Ok(address)
 }

@@ -198,7 +198,12 @@ async fn a_child_that_somebody_edits_is_put_right() {
 async fn work_that_a_supervisor_reports_is_counted_at_every_level() {
     let mut harness = settled().await;
     let work = PoolReport { queued: 7, in_flight: 2, agents: 1 };
-    let report = SupervisorReport { version: 1, active_runs: 3, pools: [("classifier".to_owned(), work)].into() };
+    let report = SupervisorReport {
+        version: 1,
+        active_runs: 3,
+        pools: [("classifier".to_owned(), work)].into(),
+        ..SupervisorReport::default()
+    };
     harness.bus.put_report("supervisor.licences", &report);
     harness.settle().await;
     for (plural, namespace, name) in [

@@ -45,6 +45,20 @@ pub enum Source {
         /// What they are about.
         topic: Name,
     },
+    /// By HTTP.
+    Webhook {
+        /// How they are signed.
+        signature: Signature,
+    },
+}
+
+/// How a message by HTTP is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Signature {
+    /// By the specification Standard Webhooks.
+    Standard,
+    /// As GitHub does.
+    GitHub,
 }
 
 /// A message.
@@ -80,8 +94,10 @@ impl MessageTrigger {
             Err(flaw) => (BTreeMap::new(), Some(flaw)),
         };
         let quoted: String = message.id.chars().take(QUOTED).collect();
-        let Source::Event { topic } = &self.source;
-        let cause = format!("trigger {}: event {topic} {quoted}", self.name);
+        let cause = match &self.source {
+            Source::Event { topic } => format!("trigger {}: event {topic} {quoted}", self.name),
+            Source::Webhook { .. } => format!("trigger {}: webhook {quoted}", self.name),
+        };
         let origin = Origin { trigger: self.name.clone(), run: None, lineage: Vec::new(), flaw };
         Some(Follower { run, parameters, cause, origin })
     }

@@ -63,6 +63,10 @@ fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
             let told = format!("{}, after runs of {} ({})", trigger.name, completion.workflow, phases.join(", "));
             line("Trigger", &told);
         }
+        if let Some(webhook) = &trigger.webhook {
+            let path = format!("/hooks/{}/{}", workflow.name_any(), trigger.name);
+            line("Trigger", &format!("{}, by webhook POST {path} ({:?})", trigger.name, webhook.signature));
+        }
         if let Some(event) = &trigger.event {
             line("Trigger", &format!("{}, by events about {}", trigger.name, event.topic));
         }

@@ -43,6 +43,7 @@ pub fn policies(
         ),
         policy(names::POLICY_BUS, bus_egress(settings)),
         policy(names::POLICY_METRICS, metrics_ingress(settings)),
+        policy(names::POLICY_HOOKS, hooks_ingress()),
     ];
     let collector = telemetry.and_then(|telemetry| collector_port(&telemetry.otlp_endpoint));
     policies.extend(collector.map(|port| policy(names::POLICY_TELEMETRY, telemetry_egress(port))));
@@ -89,6 +90,18 @@ fn metrics_ingress(settings: &Settings) -> Value {
                 { "port": names::SUPERVISOR_HTTP_PORT, "protocol": "TCP" },
                 { "port": names::SIDECAR_HTTP_PORT, "protocol": "TCP" },
             ],
+        }],
+    })
+}
+
+/// From namespaces that somebody has labelled, such as that of the Ingress controller.
+fn hooks_ingress() -> Value {
+    json!({
+        "podSelector": { "matchLabels": { names::LABEL_COMPONENT: names::Component::Supervisor.as_str() } },
+        "policyTypes": ["Ingress"],
+        "ingress": [{
+            "from": [{ "namespaceSelector": { "matchLabels": { names::LABEL_HOOKS_ACCESS: "allowed" } } }],
+            "ports": [{ "port": names::SUPERVISOR_HOOKS_PORT, "protocol": "TCP" }],
         }],
     })
 }

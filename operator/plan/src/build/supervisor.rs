@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tetrarch_crds::Supervisor;
 
 use crate::{
-    build::{pod, service},
+    build::{hooks::Hooks, pod, service},
     names::{self, Component, Position},
     object::{Kind, Object, ObjectKey, controller_ref, to_json},
     settings::Settings,
@@ -21,11 +21,17 @@ struct Frame<'a> {
     namespace: String,
     name: String,
     metadata: Value,
+    hooks: &'a Hooks,
 }
 
 /// Everything but the credentials, in the order in which it is applied: the Deployment after what its pods refer to, and
 /// the budget last because it counts the pods. With one replica there is no budget, it could only block.
-pub fn runtime(supervisor: &Supervisor, domain: &str, orchestrator: &str, settings: &Settings) -> Vec<Object> {
+pub fn runtime(
+    supervisor: &Supervisor,
+    (domain, orchestrator): (&str, &str),
+    settings: &Settings,
+    hooks: &Hooks,
+) -> Vec<Object> {
     let instance = supervisor.name_any();
     let position =
         Position { orchestrator: Some(orchestrator), domain: Some(domain), supervisor: Some(&instance), pool: None };
@@ -40,9 +46,10 @@ pub fn runtime(supervisor: &Supervisor, domain: &str, orchestrator: &str, settin
         service::service_account(&namespace, &name, &metadata),
         service::metrics_service(&namespace, &name, &metadata, &selector, names::SUPERVISOR_HTTP_PORT),
     ];
+    objects.extend(hooks.service(&namespace, &instance, &metadata, &selector));
     let budget = (supervisor.spec.replicas > 1)
         .then(|| service::disruption_budget(&namespace, &name, &metadata, &selector, &json!(1)));
-    objects.push(deployment(&Frame { supervisor, domain, namespace, name, metadata }, settings));
+    objects.push(deployment(&Frame { supervisor, domain, namespace, name, metadata, hooks }, settings));
     objects.extend(budget);
     objects
 }
@@ -51,6 +58,8 @@ fn deployment(frame: &Frame<'_>, settings: &Settings) -> Object {
     let instance = frame.supervisor.name_any();
     let selector = to_json(&names::selector(Component::Supervisor, &instance));
     let position = Position { domain: Some(frame.domain), supervisor: Some(&instance), ..Position::default() };
+    let mut volumes = vec![pod::bus_volume(&names::supervisor_bus_secret(&instance))];
+    volumes.extend(frame.hooks.volumes(&instance));
     Object::new(
         ObjectKey::namespaced(Kind::Deployment, frame.namespace.as_str(), frame.name.as_str()),
         json!({
@@ -70,7 +79,7 @@ fn deployment(frame: &Frame<'_>, settings: &Settings) -> Object {
                         "securityContext": pod::pod_security(),
                         "topologySpreadConstraints": pod::spread(&selector),
                         "containers": [container(frame, settings)],
-                        "volumes": [pod::bus_volume(&names::supervisor_bus_secret(&instance))],
+                        "volumes": volumes,
                     },
                 },
             },
@@ -80,16 +89,21 @@ fn deployment(frame: &Frame<'_>, settings: &Settings) -> Object {
 
 fn container(frame: &Frame<'_>, settings: &Settings) -> Value {
     let port = names::SUPERVISOR_HTTP_PORT;
+    let mut environment = pod::environment(settings, frame.domain, &frame.supervisor.name_any(), port);
+    environment.extend(frame.hooks.environment());
+    let (mut ports, mut mounts) = (vec![pod::port("metrics", port)], vec![pod::bus_mount()]);
+    ports.extend(frame.hooks.port());
+    mounts.extend(frame.hooks.mounts());
     json!({
         "name": names::CONTAINER_SUPERVISOR,
         "image": settings.supervisor_image,
         "imagePullPolicy": pod::pull_policy(settings.image_pull_policy),
         "args": ["serve"],
-        "env": pod::environment(settings, frame.domain, &frame.supervisor.name_any(), port),
-        "ports": [pod::port("metrics", port)],
+        "env": environment,
+        "ports": ports,
         "resources": resources(frame.supervisor),
         "securityContext": pod::container_security(),
-        "volumeMounts": [pod::bus_mount()],
+        "volumeMounts": mounts,
         "readinessProbe": pod::probe("/readyz", port, 5, 3),
         "livenessProbe": pod::probe("/healthz", port, 10, 6),
     })

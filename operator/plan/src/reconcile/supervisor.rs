@@ -119,7 +119,9 @@ pub fn supervisor(object: &Supervisor, observed: &Observed, now: Timestamp) -> P
         // What is below goes on under the runtime as it is, and may change.
         return Plan::held(hold, effects).blocked_by(blockers).under(standing);
     }
-    let objects = build::supervisor::runtime(object, domain.as_str(), &orchestrator.name_any(), &observed.settings);
+    let hooks = build::hooks::of(name.as_str(), &observed.workflows);
+    let position = (domain.as_str(), orchestrator.name_any());
+    let objects = build::supervisor::runtime(object, (position.0, &position.1), &observed.settings, &hooks);
     let unwanted = prune(&observed.children, &objects);
     effects.extend(objects.into_iter().map(|child| Effect::Apply(Box::new(child))));
     effects.extend(unwanted);

@@ -8,7 +8,10 @@ mod schedule;
 mod triggers;
 pub mod waiting;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
@@ -52,6 +55,8 @@ pub struct Observed {
     pub pools: Vec<Arc<AgentPool>>,
     /// All Workflows in the namespace.
     pub workflows: Vec<Arc<Workflow>>,
+    /// Webhooks of which the Supervisor reports that it has no secret for them, each with what is wrong.
+    pub without_secret: BTreeMap<Name, String>,
     /// Summary of the latest run, from the REPORT bucket.
     pub summary: Option<RunSummary>,
     /// The policies above it.
@@ -108,6 +113,7 @@ fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
     unknown.extend(calls::find(&definition, &supervisor, &observed.workflows));
     let (triggers, wrong) = triggers::read(object, &supervisor, &observed.workflows, now);
     unknown.extend(wrong);
+    unknown.extend(triggers::without_secret(object, &observed.without_secret));
     let snapshot = WorkflowSnapshot {
         version: VERSION,
         definition,

@@ -163,7 +163,9 @@ impl World {
 
     fn workflow(&self) -> reconcile::workflow::Observed {
         let (supervisors, supervisor_elsewhere) = self.supervisors();
+        let reported = self.bus::<SupervisorReport>("SupervisorReport").unwrap_or_default();
         reconcile::workflow::Observed {
+            without_secret: reported.webhooks_without_secret.into_values().next().unwrap_or_default(),
             domain: self.first("Domain"),
             orchestrator: self.first("Orchestrator"),
             supervisors,

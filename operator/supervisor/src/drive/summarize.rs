@@ -28,6 +28,7 @@ impl Driver {
                 version: VERSION,
                 active_runs: self.runs.unfinished().filter(|slot| slot.run.phase() != RunPhase::Pending).count() as u64,
                 pools: self.queues.report(),
+                webhooks_without_secret: self.unready.clone(),
             };
             self.send(supervisor_key(&self.supervisor), &report);
         }

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 use tetrarch_core::workflow::{
     journal::FinalPhase,
-    message::{MessageTrigger, Source},
-    trigger::Trigger,
+    message::{MessageTrigger, Signature, Source},
+    trigger::{Mistake, Trigger},
 };
 use tetrarch_crds::{
     WorkflowSpec,
-    workflow::{Completion, EndPhase, Trigger as Written},
+    workflow::{Completion, EndPhase, SignatureScheme, Trigger as Written},
 };
 
 use crate::violation::Violations;
@@ -44,20 +44,25 @@ fn trigger(own: &str, path: &str, written: &Written, spec: &WorkflowSpec, violat
         return None;
     }
     check_parameters(path, written, spec, violations);
-    let (kind, mistakes) = match (&written.completion, &written.event) {
-        (Some(completion), None) => {
+    let (kind, mistakes) = match (&written.completion, &written.event, &written.webhook) {
+        (Some(completion), None, None) => {
             let trigger = of_completion(path, written, completion, violations)?;
             let mistakes = trigger.mistakes();
             (Kind::Completion(trigger), mistakes)
         }
-        (None, Some(event)) => {
+        (None, Some(event), None) => {
             let topic = violations.check(&format!("{path}.event.topic"), event.topic.parse())?;
-            let trigger = of_message(path, written, Source::Event { topic }, violations)?;
-            let mistakes = trigger.mistakes();
-            (Kind::Message(trigger), mistakes)
+            of_message(path, written, Source::Event { topic }, violations)?
+        }
+        (None, None, Some(webhook)) => {
+            let signature = match webhook.signature {
+                SignatureScheme::Standard => Signature::Standard,
+                SignatureScheme::GitHub => Signature::GitHub,
+            };
+            of_message(path, written, Source::Webhook { signature }, violations)?
         }
         _ => {
-            violations.add(path, "has exactly one kind: write completion or event");
+            violations.add(path, "has exactly one kind: write completion, event or webhook");
             return None;
         }
     };
@@ -82,13 +87,20 @@ fn of_completion(
     })
 }
 
-fn of_message(path: &str, written: &Written, source: Source, violations: &mut Violations) -> Option<MessageTrigger> {
-    Some(MessageTrigger {
+fn of_message(
+    path: &str,
+    written: &Written,
+    source: Source,
+    violations: &mut Violations,
+) -> Option<(Kind, Vec<Mistake>)> {
+    let trigger = MessageTrigger {
         name: violations.check(&format!("{path}.name"), written.name.parse())?,
         source,
         when: written.when.clone(),
         parameters: parameters(written),
-    })
+    };
+    let mistakes = trigger.mistakes();
+    Some((Kind::Message(trigger), mistakes))
 }
 
 fn parameters(written: &Written) -> Map<String, Value> {
@@ -145,10 +157,11 @@ mod tests {
     #[case::missing(json!({"name": "t", "completion": {"workflow": "scan"}}), "spec.triggers[0].parameters", "add \"of\" here")]
     #[case::foreign(json!({"name": "t", "completion": {"workflow": "scan"}, "when": "params.size > 1", "parameters": {"of": 1}}), "spec.triggers[0].when", "write run or output")]
     #[case::broken(json!({"name": "t", "completion": {"workflow": "scan"}, "parameters": {"of": "${run.id +}"}}), "spec.triggers[0].parameters.of", "write CEL inside of")]
-    #[case::kindless(json!({"name": "t", "parameters": {"of": 1}}), "spec.triggers[0]", "write completion or event")]
-    #[case::both(json!({"name": "t", "completion": {"workflow": "scan"}, "event": {"topic": "b"}, "parameters": {"of": 1}}), "spec.triggers[0]", "write completion or event")]
+    #[case::kindless(json!({"name": "t", "parameters": {"of": 1}}), "spec.triggers[0]", "write completion, event or webhook")]
+    #[case::both(json!({"name": "t", "completion": {"workflow": "scan"}, "event": {"topic": "b"}, "parameters": {"of": 1}}), "spec.triggers[0]", "write completion, event or webhook")]
     #[case::topic(json!({"name": "t", "event": {"topic": "a.b"}, "parameters": {"of": 1}}), "spec.triggers[0].event.topic", "")]
     #[case::of_runs(json!({"name": "t", "event": {"topic": "b"}, "parameters": {"of": "${run.id}"}}), "spec.triggers[0].parameters.of", "write event")]
+    #[case::three(json!({"name": "t", "webhook": {"secretRef": {"name": "s", "key": "k"}}, "event": {"topic": "b"}, "parameters": {"of": 1}}), "spec.triggers[0]", "event or webhook")]
     fn a_trigger_that_cannot_work_is_told_with_the_remedy(
         #[case] trigger: Value,
         #[case] field: &str,

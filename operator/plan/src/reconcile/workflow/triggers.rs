@@ -1,6 +1,6 @@
 //! The triggers of a Workflow: what its Supervisor is told, what its status remembers, and which of them lead around in a circle.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use kube_core::{Resource, ResourceExt};
@@ -62,6 +62,22 @@ pub(super) fn messages(object: &Workflow, now: Timestamp) -> Vec<MessageSnapshot
         .collect()
 }
 
+/// Webhooks that the Supervisor refuses because it finds no secret for them, by its report.
+pub(super) fn without_secret(object: &Workflow, problems: &BTreeMap<Name, String>) -> Vec<Finding> {
+    let triggers = object.spec.triggers.iter().enumerate();
+    triggers
+        .filter_map(|(index, trigger)| {
+            let secret = &trigger.webhook.as_ref()?.secret_ref;
+            let (_, problem) = problems.iter().find(|(name, _)| name.as_str() == trigger.name)?;
+            let message = format!(
+                "spec.triggers[{index}].webhook.secretRef: the Supervisor cannot use key {:?} of Secret {:?}: {problem}: create it in this namespace, or name another one",
+                secret.key, secret.name
+            );
+            Some(Finding::new(Reason::WebhookSecretMissing, message))
+        })
+        .collect()
+}
+
 fn since_of(known: &[TriggerStatus], trigger: &Name, now: Timestamp) -> Timestamp {
     let known = known.iter().find(|known| known.name == trigger.as_str());
     known.map_or(now, |known| known.since.0)
@@ -79,6 +95,7 @@ pub fn status(object: &Workflow, now: Timestamp) -> Vec<TriggerStatus> {
             name: trigger.name.clone(),
             workflow: trigger.completion.as_ref().map(|completion| completion.workflow.clone()),
             topic: trigger.event.as_ref().map(|event| event.topic.clone()),
+            path: trigger.webhook.as_ref().map(|_| format!("/hooks/{}/{}", object.name_any(), trigger.name)),
             since: time(written),
         };
         let is_same = |known: &&TriggerStatus| TriggerStatus { since: new.since.clone(), ..(*known).clone() } == new;
