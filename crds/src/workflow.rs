@@ -1,6 +1,7 @@
 //! The `Workflow`: a definition of steps whose runs live on the bus, with a summary of the latest run in its status.
 
 mod approval;
+mod auto;
 mod gate;
 mod hand_over;
 mod map;
@@ -17,13 +18,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     approval::{Approval, TimeoutDecision},
+    auto::{AutoStep, Planner},
     gate::{Gate, GateFailure, HandoffSchema, Judge, SchemaRef},
     hand_over::HandOver,
     map::{BuiltinReducer, MapStep, Reduce},
     repeated::{ExhaustedPolicy, LoopStep},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
     schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},
-    status::{RunPhase, RunStatus, StepStatus, WaitingStatus, WorkflowStatus},
+    status::{PlanStatus, PlannedStepStatus, RunPhase, RunStatus, StepStatus, WaitingStatus, WorkflowStatus},
     sub_workflow::SubWorkflow,
     trigger::{Completion, EndPhase, EventTrigger, SecretKey, SignatureScheme, Trigger, TriggerStatus, WebhookTrigger},
 };
@@ -167,8 +169,8 @@ pub struct Parameter {
 /// One step of a Workflow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.loop), has(self.wait), has(self.approval), has(self.workflow)].filter(k, k).size() == 1",
-     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval or workflow"},
+    {"rule": "[has(self.task), has(self.map), has(self.parallel), has(self.pipeline), has(self.scatter), has(self.loop), has(self.wait), has(self.approval), has(self.workflow), has(self.auto)].filter(k, k).size() == 1",
+     "message": "a step has exactly one kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval, workflow or auto"},
     {"rule": "!has(self.approval) || !has(self.timeout)",
      "message": "an approval has a time of its own: write approval.timeout instead of timeout"},
     {"rule": "!has(self.compensate) || has(self.task)",
@@ -225,6 +227,9 @@ pub struct Step {
     /// A run of another Workflow of the same Supervisor; its output is the step's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<SubWorkflow>,
+    /// A text that is decomposed into a plan of steps, which is run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto: Option<AutoStep>,
 }
 
 /// How long a run waits.

@@ -121,6 +121,7 @@ fn event(line: &str) -> Result<Option<String>, Error> {
         ["run", ..] => match body["type"].as_str().ok_or_else(unreadable)? {
             "stepSkipped" => format!("skipped {}", text("step")),
             "stepFailed" => format!("failed {}", text("step")),
+            "planned" => format!("planned {}", text("step")),
             "waitOver" => format!("waited {}", text("step")),
             "childStarted" => format!("task {}", attempt()),
             "decided" => {

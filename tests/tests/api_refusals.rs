@@ -42,7 +42,7 @@ fn cases(department: &Department) -> Vec<Case> {
             &[
                 "spec.steps[0]",
                 "exactly one kind",
-                "task, map, parallel, pipeline, scatter, loop, wait, approval or workflow",
+                "task, map, parallel, pipeline, scatter, loop, wait, approval, workflow or auto",
             ],
         ),
         case(
@@ -118,6 +118,28 @@ fn cases(department: &Department) -> Vec<Case> {
             "a wait with two ends",
             step(json!({"name": "a", "wait": {"duration": "1s", "until": "2026-11-21T17:00:00Z"}})),
             &["spec.steps[0].wait", "either duration or until"],
+        ),
+        case(
+            "a text that no capability can do anything about",
+            step(json!({"name": "a", "auto": {"text": "do it", "capabilities": []}})),
+            &["spec.steps[0].auto.capabilities", "at least 1"],
+        ),
+        case(
+            "an empty text",
+            step(json!({"name": "a", "auto": {"text": "", "capabilities": ["scripted"]}})),
+            &["spec.steps[0].auto.text", "at least 1"],
+        ),
+        case(
+            "a plan of too many steps",
+            step(json!({"name": "a", "auto": {"text": "do it", "capabilities": ["scripted"], "maxSteps": 65}})),
+            &["spec.steps[0].auto.maxSteps", "less than or equal to 64"],
+        ),
+        case(
+            "a planner that is nobody",
+            step(
+                json!({"name": "a", "auto": {"text": "do it", "capabilities": ["scripted"], "planner": {"agent": {}}}}),
+            ),
+            &["spec.steps[0].auto.planner.agent", "write either pool", "or capability"],
         ),
         case(
             "an approval with a timeout of the step",

@@ -11,8 +11,9 @@ const SOON: Duration = Duration::from_mins(2);
 const NAMESPACE: &str = "hello";
 
 /// What people have to do so that a run of a sample comes to its end, in words of the plugin.
-const ASKED: [(&str, &[&str]); 6] = [
+const ASKED: [(&str, &[&str]); 7] = [
     ("on-request", &["run on-request --param who=you"]),
+    ("auto", &["approve errand --step do"]),
     ("schedule", &["run morning-report"]),
     ("trigger", &["run collect"]),
     ("webhook", &["run deploy-it --param revision=1a2b3c"]),

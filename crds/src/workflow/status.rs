@@ -145,7 +145,7 @@ pub enum RunPhase {
 pub struct StepStatus {
     /// Name of the step.
     pub name: String,
-    /// Kind of the step: task, map, parallel, pipeline, scatter, loop, wait, approval or workflow.
+    /// Kind of the step: task, map, parallel, pipeline, scatter, loop, wait, approval, workflow or auto.
     pub kind: String,
     /// Where the step stands.
     pub phase: RunPhase,
@@ -164,13 +164,49 @@ pub struct StepStatus {
     /// Attempts beyond the first of each task.
     #[serde(default)]
     pub retries: i64,
-    /// The run of another Workflow that the step stands for, once it was begun.
+    /// The run of another Workflow, or of the step's plan, that the step stands for, once it was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// What a step of kind auto is to do, once that is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
     /// When the step started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
     /// When the step ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+}
+
+/// The plan that a text was decomposed into.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// How large the work is: Atomic, Simple, Moderate, Complex or Enterprise.
+    pub complexity: String,
+    /// How the steps hang together: `Task`, `Pipeline`, `ForkJoin`, `MapReduce`, `ScatterGather`, `Saga` or `Dag`.
+    pub pattern: String,
+    /// Why this class and this pattern, in a sentence.
+    pub reason: String,
+    /// The steps, at most 32.
+    #[serde(default)]
+    pub steps: Vec<PlannedStepStatus>,
+    /// How many steps are not listed; left out for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_steps: Option<i64>,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStepStatus {
+    /// Name of the step.
+    pub name: String,
+    /// What its agents can do.
+    pub capability: String,
+    /// Steps that it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Where it stands.
+    pub phase: RunPhase,
 }

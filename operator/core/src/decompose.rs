@@ -174,10 +174,15 @@ pub fn decompose(goal: Goal<'_>) -> Result<Decomposition, Error> {
         });
     }
     notes.extend(not_undone(&steps));
+    Ok(Decomposition { notes, ..conclude(steps, goal.inputs, goal.past) })
+}
+
+/// What follows from steps of which each comes after all that it waits for: levels, class and pattern.
+pub fn conclude(steps: Vec<PlannedStep>, inputs: &BTreeMap<String, Value>, past: &[Past]) -> Decomposition {
     let levels = levels(&steps);
-    let (complexity, evidence) = complexity::assess(&steps, &levels, goal.inputs);
-    let recommendation = pattern::recommend(&steps, &levels, complexity, goal.past);
-    Ok(Decomposition { steps, levels, complexity, evidence, recommendation, notes })
+    let (complexity, evidence) = complexity::assess(&steps, &levels, inputs);
+    let recommendation = pattern::recommend(&steps, &levels, complexity, past);
+    Decomposition { steps, levels, complexity, evidence, recommendation, notes: Vec::new() }
 }
 
 /// The steps that the next clause follows or stands beside.

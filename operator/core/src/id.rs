@@ -159,6 +159,11 @@ impl TaskPath {
         Self(format!("{step}:judge:{round}"))
     }
 
+    /// The task that plans a step, counted from 1.
+    pub fn of_planning(step: &Name, round: u32) -> Self {
+        Self(format!("{step}:plan:{round}"))
+    }
+
     /// One stage of a pipeline step.
     pub fn of_stage(step: &Name, stage: &Name) -> Self {
         Self(format!("{step}:{stage}"))

@@ -5,6 +5,7 @@
 //! same run, or a replay after a crash, can at worst try a write that the server refuses.
 
 pub mod approval;
+pub mod auto;
 mod begin;
 pub mod child;
 pub mod definition;

@@ -139,7 +139,7 @@ impl Phase {
 pub struct StepSummary {
     /// Name of the step.
     pub name: Name,
-    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `loop`, `wait`, `approval` or `workflow`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `loop`, `wait`, `approval`, `workflow` or `auto`.
     pub kind: String,
     /// Where it stands.
     pub phase: Phase,
@@ -154,15 +154,53 @@ pub struct StepSummary {
     pub failed: u64,
     /// Attempts beyond the first.
     pub retries: u64,
-    /// The run of another Workflow that it stands for.
+    /// The run of another Workflow, or of its plan, that it stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// What it is to do, once that is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanSummary>,
     /// When it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+}
+
+/// Most steps of a plan that a summary lists.
+pub const MAX_PLANNED: usize = 32;
+
+/// The plan that a text was decomposed into.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanSummary {
+    /// How large the work is: `Atomic`, `Simple`, `Moderate`, `Complex` or `Enterprise`.
+    pub complexity: String,
+    /// How the steps hang together: `Task`, `Pipeline`, `ForkJoin`, `MapReduce`, `ScatterGather`, `Saga` or `Dag`.
+    pub pattern: String,
+    /// Why this class and this pattern, in a sentence.
+    pub reason: String,
+    /// The steps, at most [`MAX_PLANNED`].
+    pub steps: Vec<PlannedStepSummary>,
+    /// Steps that are not listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u32,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStepSummary {
+    /// Name of the step.
+    pub name: Name,
+    /// What its agents can do.
+    pub capability: Name,
+    /// Steps that it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Name>,
+    /// Where it stands.
+    pub phase: Phase,
 }
 
 /// Value at [`supervisor_key`].

@@ -11,6 +11,7 @@ mod control;
 mod decisions;
 mod fold;
 mod open;
+mod plans;
 mod queues;
 mod retain;
 mod runs;

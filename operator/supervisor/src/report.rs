@@ -13,6 +13,7 @@ use tetrarch_bus::{
 use tetrarch_core::{
     id::RunId,
     workflow::{
+        auto::Planned,
         journal::FinalPhase,
         run::{Run, RunPhase, StepPhase},
     },
@@ -20,7 +21,7 @@ use tetrarch_core::{
 use tetrarch_protocol::{
     VERSION,
     stream::REPORT_BUCKET,
-    summary::{MAX_OUTPUT, Phase, RunSummary, StepSummary},
+    summary::{MAX_OUTPUT, MAX_PLANNED, Phase, PlanSummary, PlannedStepSummary, RunSummary, StepSummary},
 };
 use tokio::sync::mpsc;
 
@@ -72,30 +73,61 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
             .map(|step| StepSummary {
                 name: step.name.clone(),
                 kind: step.kind.to_owned(),
-                phase: match step.phase {
-                    StepPhase::Pending => Phase::Pending,
-                    StepPhase::Running => Phase::Running,
-                    StepPhase::Waiting => Phase::Waiting,
-                    StepPhase::Succeeded => Phase::Succeeded,
-                    StepPhase::Failed => Phase::Failed,
-                    StepPhase::Skipped => Phase::Skipped,
-                    StepPhase::Cancelled => Phase::Cancelled,
-                    StepPhase::OutcomeUnknown => Phase::OutcomeUnknown,
-                    StepPhase::Compensating => Phase::Compensating,
-                    StepPhase::Compensated => Phase::Compensated,
-                },
+                phase: phase_of(step.phase),
                 message: step.message.map(bound),
                 tasks: step.tasks,
                 succeeded: step.succeeded,
                 failed: step.failed,
                 retries: step.retries,
                 run: step.run,
+                plan: step.plan.map(build_plan),
                 started_at: step.started_at,
                 finished_at: step.ended_at,
             })
             .collect(),
         output: run.output().filter(|output| output.to_string().len() <= MAX_OUTPUT),
         waiting: Vec::new(),
+    }
+}
+
+const fn phase_of(phase: StepPhase) -> Phase {
+    match phase {
+        StepPhase::Pending => Phase::Pending,
+        StepPhase::Running => Phase::Running,
+        StepPhase::Waiting => Phase::Waiting,
+        StepPhase::Succeeded => Phase::Succeeded,
+        StepPhase::Failed => Phase::Failed,
+        StepPhase::Skipped => Phase::Skipped,
+        StepPhase::Cancelled => Phase::Cancelled,
+        StepPhase::OutcomeUnknown => Phase::OutcomeUnknown,
+        StepPhase::Compensating => Phase::Compensating,
+        StepPhase::Compensated => Phase::Compensated,
+    }
+}
+
+/// The summary of a plan of which no run is known.
+fn build_plan(plan: &Planned) -> PlanSummary {
+    let steps = plan.steps.iter().take(MAX_PLANNED).map(|step| PlannedStepSummary {
+        name: step.name.clone(),
+        capability: step.capability.clone(),
+        after: step.after.clone(),
+        phase: Phase::Pending,
+    });
+    PlanSummary {
+        complexity: plan.complexity.as_str().to_owned(),
+        pattern: plan.pattern.as_str().to_owned(),
+        reason: bound(&plan.why()),
+        steps: steps.collect(),
+        more: u32::try_from(plan.steps.len().saturating_sub(MAX_PLANNED)).unwrap_or(u32::MAX),
+    }
+}
+
+/// Tells where the steps of a plan stand in its run.
+pub fn tell_progress(plan: &mut PlanSummary, run: &Run) {
+    for of_run in run.steps() {
+        if let Some(step) = plan.steps.iter_mut().find(|step| step.name == *of_run.name) {
+            step.phase = phase_of(of_run.phase);
+        }
     }
 }
 

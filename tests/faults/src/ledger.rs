@@ -47,7 +47,7 @@ async fn work(State(ledger): State<Ledger>, Json(request): Json<Request>) -> Jso
     tokio::time::sleep(Duration::from_millis(millis)).await;
     if request.input["refuse"] == true {
         let error = AgentError { message: "refused".to_owned(), retryable: false };
-        return Json(Response { error: Some(error), ..Response::default() });
+        return Json(Response { output: None, error: Some(error), hand_over: None });
     }
-    Json(Response { output: Some(json!({"count": count, "input": request.input})), ..Response::default() })
+    Json(Response { output: Some(json!({"count": count, "input": request.input})), error: None, hand_over: None })
 }

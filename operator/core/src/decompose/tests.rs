@@ -148,7 +148,26 @@ fn too_much_for_one_plan_is_refused() {
 }
 
 fn past(pattern: Pattern, runs: u32, succeeded: u32) -> Past {
-    Past { pattern, complexity: Complexity::Simple, runs, succeeded }
+    Past { pattern, complexity: Complexity::Simple, runs, succeeded, took_ms: 0 }
+}
+
+#[rstest]
+#[case::sooner(&[(Pattern::ForkJoin, 5, 500), (Pattern::Pipeline, 6, 480)], Pattern::Pipeline, "took 80 ms on average as Pipeline")]
+#[case::hardly_sooner(&[(Pattern::ForkJoin, 5, 500), (Pattern::Pipeline, 6, 540)], Pattern::ForkJoin, "5 of 5 such runs succeeded")]
+#[case::soonest(&[(Pattern::ForkJoin, 5, 500), (Pattern::Pipeline, 6, 480), (Pattern::Dag, 5, 100)], Pattern::Dag, "took 20 ms")]
+fn of_patterns_that_do_as_well_the_quicker_one_is_recommended(
+    #[case] past: &[(Pattern, u32, u64)],
+    #[case] expected: Pattern,
+    #[case] reason: &str,
+) {
+    let mut known = Vec::new();
+    for (pattern, runs, took_ms) in past {
+        (0..*runs)
+            .for_each(|_| Past::note(&mut known, (*pattern, Complexity::Simple), true, took_ms / u64::from(*runs)));
+    }
+    let plan = plan_with("- research the market\n- review the contracts", &json!({}), &OFFICE, &known).unwrap();
+    assert_eq!(plan.recommendation.pattern, expected, "{}", plan.recommendation.reason);
+    assert!(plan.recommendation.reason.contains(reason), "{}", plan.recommendation.reason);
 }
 
 #[rstest]

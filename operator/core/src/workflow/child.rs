@@ -49,10 +49,16 @@ pub fn refusal(lineage: &[Name], workflow: &Name, callee: &Name) -> Option<Strin
             told()
         ));
     }
+    too_deep(lineage, workflow, callee)
+}
+
+/// Why a run of `workflow`, with these workflows above it, must not begin any other run; none when it may.
+pub(crate) fn too_deep(lineage: &[Name], workflow: &Name, callee: &Name) -> Option<String> {
     (lineage.len() >= MAX_DEPTH).then(|| {
+        let told: Vec<&str> = lineage.iter().chain([workflow, callee]).map(Name::as_str).collect();
         format!(
             "{} would be more than {MAX_DEPTH} runs below the first one: put the steps of one Workflow into the one above it",
-            told()
+            told.join(" -> ")
         )
     })
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{approval::Approval, child::SubWorkflow, hand_over::HandOver};
+use super::{approval::Approval, auto::AutoStep, child::SubWorkflow, hand_over::HandOver};
 use crate::{fairness, id::Name, priority::Class};
 
 /// A validated workflow definition.
@@ -140,6 +140,8 @@ pub enum StepKind {
     Approval(Approval),
     /// A run of another workflow.
     Workflow(Box<SubWorkflow>),
+    /// A run of the plan that a text is decomposed into.
+    Auto(Box<AutoStep>),
 }
 
 /// How long a run waits.

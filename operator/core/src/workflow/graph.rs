@@ -1,5 +1,6 @@
 //! What makes a definition valid: names, order, expressions and limits. All violations at once, each with its remedy.
 
+mod auto;
 mod check;
 mod child;
 mod cycle;

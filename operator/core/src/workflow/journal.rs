@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use crate::{
     id::{Name, RunId, TaskPath},
-    workflow::{approval::Decision, child::Parent, definition::Definition, stamp::Stamp, trigger::Origin},
+    workflow::{
+        approval::Decision, auto::Planned, child::Parent, definition::Definition, stamp::Stamp, trigger::Origin,
+    },
 };
 
 /// One entry of a run's journal, as folded.
@@ -112,6 +114,24 @@ pub enum RunEvent {
         attempt: u32,
         /// The run.
         run: RunId,
+    },
+    /// What a step is to do was planned: by the rules first, and then by the planner if there is one.
+    Planned {
+        /// The step.
+        step: Name,
+        /// How often its planner was asked.
+        round: u32,
+        /// The plan, with what was known when it was made.
+        plan: Box<Planned>,
+    },
+    /// What the planner of a step replied is no plan.
+    PlanRefused {
+        /// The step.
+        step: Name,
+        /// How often its planner was asked.
+        round: u32,
+        /// What is wrong with it, each with its step and field.
+        mistakes: Vec<String>,
     },
     /// Somebody asked to cancel the run.
     CancelRequested {

@@ -15,6 +15,7 @@
 
 mod apply;
 mod approval;
+mod auto;
 mod body;
 mod child;
 mod compensation;

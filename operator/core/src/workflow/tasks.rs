@@ -22,6 +22,9 @@ impl Step {
             StepKind::Pipeline(stages) => of_stages("pipeline.stages".to_owned(), stages).collect(),
             StepKind::Scatter(scatter) => vec![("scatter.task".to_owned(), &mut scatter.task)],
             StepKind::Loop(repeated) => vec![("loop.task".to_owned(), &mut repeated.task)],
+            StepKind::Auto(auto) => {
+                auto.planner.as_mut().map(|task| ("auto.planner".to_owned(), task)).into_iter().collect()
+            }
             StepKind::Wait(_) | StepKind::Approval(_) | StepKind::Workflow(_) => Vec::new(),
         };
         if let Some(gate) = &mut self.gate {

@@ -94,21 +94,21 @@ async fn offered(cluster: &Cluster, supervisor: Option<&str>) -> Result<Vec<Name
 
 /// How the latest runs of former plans ended, for each pattern and class of work.
 fn past(workflows: &[Workflow]) -> Vec<Past> {
-    let mut counted: BTreeMap<(Pattern, Complexity), (u32, u32)> = BTreeMap::new();
+    let mut past = Vec::new();
     for workflow in workflows {
         let annotation = |name: &str| workflow.annotations().get(name).cloned().map(Value::String);
         let pattern = annotation(names::ANNOTATION_PLANNED_PATTERN).map(serde_json::from_value::<Pattern>);
         let complexity = annotation(names::ANNOTATION_PLANNED_COMPLEXITY).map(serde_json::from_value::<Complexity>);
-        let phase = workflow.status.as_ref().and_then(|status| status.run.as_ref()).map(|run| run.phase);
-        let (Some(Ok(pattern)), Some(Ok(complexity)), Some(phase)) = (pattern, complexity, phase) else { continue };
-        if exit::is_final(phase) {
-            let (runs, succeeded) = counted.entry((pattern, complexity)).or_default();
-            *runs += 1;
-            *succeeded += u32::from(phase == RunPhase::Succeeded);
+        let run = workflow.status.as_ref().and_then(|status| status.run.as_ref());
+        let (Some(Ok(pattern)), Some(Ok(complexity)), Some(run)) = (pattern, complexity, run) else { continue };
+        if exit::is_final(run.phase) {
+            let time = run.started_at.as_ref().zip(run.finished_at.as_ref());
+            let took = time.map_or(0, |(from, to)| to.0.duration_since(from.0).as_millis());
+            let took_ms = u64::try_from(took).unwrap_or_default();
+            Past::note(&mut past, (pattern, complexity), run.phase == RunPhase::Succeeded, took_ms);
         }
     }
-    let past = |((pattern, complexity), (runs, succeeded))| Past { pattern, complexity, runs, succeeded };
-    counted.into_iter().map(past).collect()
+    past
 }
 
 #[cfg(test)]
@@ -136,7 +136,8 @@ mod tests {
             workflow("Dag", "Succeeded"),
             workflow("Handmade", "Succeeded"),
         ];
-        let of = |pattern, runs, succeeded| Past { pattern, complexity: Complexity::Simple, runs, succeeded };
+        let of =
+            |pattern, runs, succeeded| Past { pattern, complexity: Complexity::Simple, runs, succeeded, took_ms: 0 };
         assert_eq!(past(&workflows), [of(Pattern::Pipeline, 2, 1), of(Pattern::Dag, 1, 1)]);
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tetrarch_crds::{
     Workflow,
-    workflow::{RunPhase, RunStatus, Step, StepStatus},
+    workflow::{PlanStatus, RunPhase, RunStatus, Step, StepStatus},
 };
 
 use crate::{
@@ -130,8 +130,11 @@ fn nodes(workflow: &Workflow, others: &[Workflow], wide: bool, now: Timestamp) -
     let of_step = |step: &Step| {
         let known = run.and_then(|run| run.steps.iter().find(|found| found.name == step.name));
         let status = known.cloned().unwrap_or_else(|| pending(step));
-        let begun = status.run.as_ref().map(|id| begun(id, &status, others, wide, now));
-        Node { children: begun.into_iter().collect(), ..node(step, &status, wide, now) }
+        let children = match &status.plan {
+            Some(plan) => planned(plan, wide),
+            None => status.run.iter().map(|id| begun(id, &status, others, wide, now)).collect(),
+        };
+        Node { children, ..node(step, &status, wide, now) }
     };
     workflow.spec.steps.iter().map(of_step).collect()
 }
@@ -147,6 +150,27 @@ fn begun(id: &str, status: &StepStatus, others: &[Workflow], wide: bool, now: Ti
         cells: Vec::new(),
         children: found.map(|other| nodes(other, others, wide, now)).unwrap_or_default(),
     }
+}
+
+/// What a step is to do by its plan, below the reason for it.
+fn planned(plan: &PlanStatus, wide: bool) -> Vec<Node> {
+    let line = |title: Cell, mark, kind: &str, after: String, message: String| {
+        let mut cells = vec![Cell::from(kind.to_owned()), Cell::default(), Cell::default(), Cell::default()];
+        if wide {
+            cells.extend([Cell::from(after), Cell::default(), Cell::default()]);
+        }
+        cells.push(Cell::from(message));
+        Node { mark, title, cells, children: Vec::new() }
+    };
+    let steps = plan.steps.iter().map(|step| {
+        let mark = phase_mark(step.phase);
+        line(Cell::from(step.name.clone()), Some(mark), &step.capability, step.after.join(","), String::new())
+    });
+    let more = plan
+        .more_steps
+        .map(|more| line(Cell::from(format!("and {more} more")), None, "", String::new(), String::new()));
+    let why = line(Cell::from(plan.complexity.clone()), None, &plan.pattern, String::new(), plan.reason.clone());
+    std::iter::once(why).chain(steps).chain(more).collect()
 }
 
 fn pending(step: &Step) -> StepStatus {
@@ -170,6 +194,8 @@ fn kind(step: &Step) -> &'static str {
         "approval"
     } else if step.workflow.is_some() {
         "workflow"
+    } else if step.auto.is_some() {
+        "auto"
     } else {
         "task"
     }

@@ -97,6 +97,12 @@ pub fn workflow(
             if let Some(longest) = tasks(&step.kind).into_iter().map(|task| task.timeout).max() {
                 hold(format!("spec.steps[{index}].{}.timeout", place(&step.kind)), Limit::TaskTimeout, longest, bound);
             }
+            if let StepKind::Auto(auto) = &step.kind {
+                let planner = auto.planner.as_ref().map(|planner| ("planner.timeout", planner.timeout));
+                for (field, timeout) in [("taskTimeout", auto.task_timeout)].into_iter().chain(planner) {
+                    hold(format!("spec.steps[{index}].auto.{field}"), Limit::TaskTimeout, timeout, bound);
+                }
+            }
             let gate = step.gate.as_ref();
             let judge = gate.and_then(|gate| gate.judge.as_ref()).map(|judge| ("judge.task", &judge.task));
             let fallback = gate.and_then(|gate| gate.fallback.as_deref()).map(|task| ("fallback", task));
@@ -143,7 +149,7 @@ fn tasks(kind: &StepKind) -> Vec<&Task> {
         }
         StepKind::Scatter(scatter) => vec![&scatter.task],
         StepKind::Loop(repeated) => vec![&repeated.task],
-        StepKind::Wait(_) | StepKind::Approval(_) | StepKind::Workflow(_) => Vec::new(),
+        StepKind::Wait(_) | StepKind::Approval(_) | StepKind::Workflow(_) | StepKind::Auto(_) => Vec::new(),
         StepKind::Pipeline(stages) => stages.iter().map(|stage| &stage.task).collect(),
     }
 }
@@ -157,6 +163,7 @@ const fn place(kind: &StepKind) -> &'static str {
         StepKind::Wait(_) => "wait",
         StepKind::Approval(_) => "approval",
         StepKind::Workflow(_) => "workflow",
+        StepKind::Auto(_) => "auto",
         StepKind::Parallel(_) => "parallel",
         StepKind::Pipeline(_) => "pipeline",
     }

@@ -1,6 +1,7 @@
 //! A Workflow as the engine's definition: fields are read here, and what holds between them is checked by the engine.
 
 mod approval;
+mod auto;
 mod gate;
 mod hand_over;
 mod map;
@@ -11,6 +12,7 @@ mod steps;
 mod tests;
 mod trigger;
 
+pub use auto::plan_timeouts;
 pub use schedule::Scheduled;
 pub use steps::{TASK_TIMEOUT, tasks};
 pub use trigger::Kind as TriggerKind;
@@ -26,7 +28,9 @@ use tetrarch_core::workflow::{
 use tetrarch_crds::{
     Workflow,
     shared::DurationText,
-    workflow::{FailurePolicy as WrittenPolicy, Parameter, StartPolicy, UnknownPolicy as WrittenUnknown},
+    workflow::{
+        self as written, FailurePolicy as WrittenPolicy, Parameter, StartPolicy, UnknownPolicy as WrittenUnknown,
+    },
 };
 
 use crate::{
@@ -128,16 +132,22 @@ fn optional_duration(
 pub fn selectors(object: &Workflow) -> Vec<(String, AgentSelector)> {
     let mut found = Vec::new();
     for (path, task) in tasks(&object.spec.steps) {
-        let asked = match (&task.agent.pool, &task.agent.capability) {
-            (Some(pool), None) => pool.parse().ok().map(|name| ("pool", AgentSelector::Pool(name))),
-            (None, Some(name)) => name.parse().ok().map(|name| ("capability", AgentSelector::Capability(name))),
-            _ => None,
-        };
-        found.extend(asked.map(|(field, selector)| (format!("{path}.agent.{field}"), selector)));
+        found.extend(of_agent(&path, &task.agent));
         let named = task.hand_over.iter().flat_map(|hand_over| &hand_over.to).enumerate();
         found.extend(named.filter_map(|(index, name)| {
             Some((format!("{path}.handOver.to[{index}]"), AgentSelector::Capability(name.parse().ok()?)))
         }));
     }
+    found.extend(auto::selectors(&object.spec.steps));
     found
+}
+
+/// What a task asks for, with the path of its field.
+fn of_agent(path: &str, agent: &written::AgentSelector) -> Option<(String, AgentSelector)> {
+    let (field, selector) = match (&agent.pool, &agent.capability) {
+        (Some(pool), None) => ("pool", AgentSelector::Pool(pool.parse().ok()?)),
+        (None, Some(capability)) => ("capability", AgentSelector::Capability(capability.parse().ok()?)),
+        _ => return None,
+    };
+    Some((format!("{path}.agent.{field}"), selector))
 }

@@ -6,9 +6,9 @@ use tetrarch_core::id::RunId;
 use tetrarch_crds::{
     Workflow, WorkflowStatus,
     shared::AnyJson,
-    workflow::{RunPhase, RunStatus, ScheduleStatus, StepStatus},
+    workflow::{PlanStatus, PlannedStepStatus, RunPhase, RunStatus, ScheduleStatus, StepStatus},
 };
-use tetrarch_protocol::summary::{Phase, RunSummary, StepSummary};
+use tetrarch_protocol::summary::{Phase, PlanSummary, RunSummary, StepSummary};
 
 use crate::{
     conditions::Health,
@@ -145,8 +145,28 @@ fn step_status(step: &StepSummary) -> StepStatus {
         failed: number(step.failed),
         retries: number(step.retries),
         run: step.run.as_ref().map(ToString::to_string),
+        plan: step.plan.as_ref().map(plan_status),
         started_at: step.started_at.map(time),
         finished_at: step.finished_at.map(time),
+    }
+}
+
+fn plan_status(plan: &PlanSummary) -> PlanStatus {
+    PlanStatus {
+        complexity: plan.complexity.clone(),
+        pattern: plan.pattern.clone(),
+        reason: plan.reason.clone(),
+        steps: plan
+            .steps
+            .iter()
+            .map(|step| PlannedStepStatus {
+                name: step.name.to_string(),
+                capability: step.capability.to_string(),
+                after: step.after.iter().map(ToString::to_string).collect(),
+                phase: phase(step.phase),
+            })
+            .collect(),
+        more_steps: Some(i64::from(plan.more)).filter(|more| *more > 0),
     }
 }
 

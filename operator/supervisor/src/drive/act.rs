@@ -56,6 +56,13 @@ impl Driver {
             self.changed.places = true;
             self.changed.wants = true;
         }
+        if slot.run.is_to_plan() {
+            let known = self.known_for_plans();
+            if let Some(slot) = self.runs.get_mut(id) {
+                slot.run.learn(known);
+            }
+        }
+        let Some(slot) = self.runs.get_mut(id) else { return };
         // Tasks wait until it is their turn.
         let mut waiting = Vec::new();
         let due = slot.run.next_within(now, &mut |tasks| {

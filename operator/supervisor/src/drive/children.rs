@@ -154,12 +154,14 @@ impl Driver {
                     })));
                 }
                 Found::Nothing => {
-                    let snapshot = self.config.workflows.get(child.workflow).filter(|snapshot| !snapshot.deleted);
-                    let Some(snapshot) = snapshot else {
+                    let of_plan = slot.run.definition_of(&child);
+                    let of_snapshot = || self.config.workflows.get(child.workflow).filter(|snapshot| !snapshot.deleted);
+                    let Some(mut definition) =
+                        of_plan.or_else(|| of_snapshot().map(|snapshot| snapshot.definition.clone()))
+                    else {
                         self.children.refused.insert(id.clone(), unknown(child.step, child.workflow));
                         continue;
                     };
-                    let mut definition = snapshot.definition.clone();
                     // It works in the place of its parent.
                     definition.class = slot.class();
                     // With parameters that do not fit the run is accepted all the same, and its end says what is wrong.

@@ -76,7 +76,7 @@ struct Plan {
     next: Option<Timestamp>,
 }
 
-/// The finished runs that need not be kept, the oldest first. A run that is still wanted by its id is kept whatever its age: purged, it
+/// The finished runs that need not be kept, the oldest first. Those of plans are kept with the runs that they work for. A run that is still wanted by its id is kept whatever its age: purged, it
 /// would look as if it had never been, and start again. So is one whose end the run that waits for it does not know yet, one that is
 /// followed by a run that has not begun, one that follows a run that is kept, and the latest run of a Workflow: it is what people see.
 fn plan_purges(config: &Config, runs: &Runs, completions: &Completions, now: Timestamp) -> Plan {
@@ -85,6 +85,13 @@ fn plan_purges(config: &Config, runs: &Runs, completions: &Completions, now: Tim
     let mut purges = Vec::new();
     let mut next: Option<Timestamp> = None;
     for slot in runs.finished() {
+        if slot.run.is_of_plan() {
+            // It goes with the run that it works for.
+            if slot.run.parent().is_none_or(|parent| runs.get(&parent.run).is_none()) {
+                purges.push(slot.run.id().clone());
+            }
+            continue;
+        }
         let definition = slot.run.definition();
         let snapshot = config.workflows.get(&definition.workflow);
         let is_deleted = snapshot.is_some_and(|snapshot| snapshot.deleted);

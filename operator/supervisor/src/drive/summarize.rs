@@ -10,7 +10,7 @@ use tetrarch_protocol::{
 use tokio::time::Instant;
 
 use super::{Driver, admit::Place, runs::Slot};
-use crate::report::{Report, build_refusal, build_summary};
+use crate::report::{Report, bound, build_refusal, build_summary, tell_progress};
 
 impl Driver {
     /// Hands over the reports that differ from the last ones. What finds no room is reported the next time.
@@ -56,7 +56,21 @@ impl Driver {
         let slot = self.runs.latest(workflow).filter(|slot| self.owns(slot.run.id()) && !slot.is_purging)?;
         let mut summary = build_summary(&slot.run, self.waits_for(slot));
         summary.waits_for = waits_for_room(slot, summary.waits_for);
+        self.tell_plans(&mut summary);
         Some(self.with_wishes(workflow, summary))
+    }
+
+    /// Where the steps of plans stand, and what their runs wait for.
+    fn tell_plans(&self, summary: &mut RunSummary) {
+        let plans = summary.steps.iter_mut().filter_map(|step| Some((step.plan.as_mut()?, step.run.as_ref()?)));
+        for (plan, run) in plans {
+            let Some(slot) = self.runs.get(run) else { continue };
+            tell_progress(plan, &slot.run);
+            let waits_for = waits_for_room(slot, self.waits_for(slot).or_else(|| slot.run.waits_for()));
+            if let (Some(told), Some(waits)) = (&mut summary.waits_for, waits_for) {
+                *told = bound(&format!("{told}: {waits}"));
+            }
+        }
     }
 
     /// The summary with what became of the runs that are wanted beside it, and what waits for people.

@@ -163,6 +163,10 @@ impl<'d> Checker<'d> {
                 self.check_sub_workflow(&format!("{field}.workflow"), called, &upstream);
                 Vec::new()
             }
+            StepKind::Auto(auto) => {
+                self.check_auto(&format!("{field}.auto"), auto, step, &upstream);
+                Vec::new()
+            }
         };
         let of_gate = self.check_gate(&field, step, &upstream);
         self.check_compensation(index, step, &upstream);
@@ -252,7 +256,7 @@ impl<'d> Checker<'d> {
         }
     }
 
-    fn check_task(&mut self, field: &str, task: &Task) {
+    pub(super) fn check_task(&mut self, field: &str, task: &Task) {
         if task.timeout.is_zero() {
             self.add(format!("{field}.timeout"), "an attempt needs time", "write a duration above 0s");
         }

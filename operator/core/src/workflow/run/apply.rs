@@ -75,6 +75,8 @@ impl Fold<'_> {
             RunEvent::Resumed { .. } => return self.end_pause(),
             RunEvent::TerminateRequested { cause, .. } => return self.terminate(cause),
             RunEvent::ChildStarted { step, attempt, .. } => return self.child_started(step, *attempt),
+            RunEvent::Planned { step, round, plan } => return self.planned(step, *round, plan),
+            RunEvent::PlanRefused { step, round, mistakes } => return self.plan_refused(step, *round, mistakes),
             RunEvent::WaitOver { step } => return self.wait_over(step),
             RunEvent::Decided { step, attempt, decision } => return self.decided(step, *attempt, decision),
             RunEvent::DecisionTimedOut { step, attempt, approved } => {
@@ -189,6 +191,9 @@ impl Fold<'_> {
                 self.handed_over(key, retry, to, input.as_ref(), reason.as_deref());
             }
             Outcome::Succeeded { output } if matches!(key.part, Part::Judge(_)) => self.judged(key, retry, output),
+            Outcome::Succeeded { output } if matches!(key.part, Part::Plan(_)) => {
+                self.planner_replied(key.step, output);
+            }
             Outcome::Succeeded { output } => self.attempt_succeeded(key, output),
             Outcome::Failed { reason, message } => {
                 let why = format!("{reason:?}: {message}");
@@ -198,8 +203,8 @@ impl Fold<'_> {
                 let message = format!("it is not known whether its compensation, attempt {attempt}, worked: {message}");
                 self.not_compensated(key.step, message, true);
             }
-            // Judging does nothing that could be done twice.
-            Outcome::Unknown { message } if matches!(key.part, Part::Judge(_)) => {
+            // Judging and planning do nothing that could be done twice.
+            Outcome::Unknown { message } if matches!(key.part, Part::Judge(_) | Part::Plan(_)) => {
                 self.attempt_failed(key, retry, true, message);
             }
             Outcome::Unknown { message } if is_asked => self.ask_about(key, message),

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    Run, StepPhase, flaw,
+    Run, StepPhase, auto, flaw,
     plan::{BodyPlan, Plan},
     state::{Body, Decision as Found, Part, State, TaskKey, TaskState},
     step::Fold,
@@ -67,6 +67,7 @@ pub(super) fn of_step(step: &Step) -> Option<&Approval> {
     match (&step.kind, &step.gate) {
         (_, Some(gate)) if gate.on_failure == GateFailure::Escalate => gate.escalation.as_ref(),
         (StepKind::Approval(approval), _) => Some(approval),
+        (StepKind::Auto(auto), _) => auto.approval.as_ref(),
         _ => None,
     }
 }
@@ -138,8 +139,12 @@ impl Fold<'_> {
         let Some(approval) = of_step(&self.plan.definition.steps[step]) else {
             return self.decide(step, Found::Fail("gate.escalation: there is nobody to ask".to_owned()));
         };
+        let plan = self.state.steps[step].planned.as_ref().filter(|_| judged.is_none()).map(|plan| auto::told(plan));
         let question = match (self.question(step, judged.as_ref().map(|(_, output)| output)), &judged) {
-            (Ok(question), None) => question.unwrap_or_else(|| "may the run go on?".to_owned()),
+            (Ok(question), None) => match (question, plan) {
+                (Some(question), Some(plan)) => format!("{question} ({plan})"),
+                (question, plan) => question.or(plan).unwrap_or_else(|| "may the run go on?".to_owned()),
+            },
             (Ok(Some(question)), Some((verdict, _))) => format!("{question} ({verdict})"),
             // The verdict says enough.
             (Ok(None) | Err(_), Some((verdict, _))) => verdict.clone(),
@@ -212,7 +217,12 @@ impl Fold<'_> {
             (None, true) => {
                 self.stop_asking(step);
                 self.state.steps[step].message = Some(said.to_owned());
-                self.succeed(step, answer);
+                if self.plan.auto(step).is_some() {
+                    self.hold_step(step, ask.since);
+                    self.begin_plan(step);
+                } else {
+                    self.succeed(step, answer);
+                }
             }
             (None, false) => self.end_step(step, StepPhase::Failed, Some(said.to_owned()), answer),
         }

@@ -7,6 +7,7 @@ impl Body {
     pub(super) fn task(&self, part: Part) -> Option<&TaskState> {
         match (self, part) {
             (Self::Task(task), Part::Only) => Some(task),
+            (Self::Planning(planning), Part::Plan(round)) => (planning.round == round).then_some(&planning.task),
             (Self::Map(map), Part::Item(index)) => map.tasks.get(index),
             (Self::Scatter(scatter), Part::Item(index)) => scatter.tasks.get(index),
             (Self::Loop(repeated), Part::Item(index)) => (repeated.index == index).then_some(&repeated.task),
@@ -26,6 +27,7 @@ impl Body {
     pub(super) fn task_mut(&mut self, part: Part) -> Option<&mut TaskState> {
         match (self, part) {
             (Self::Task(task), Part::Only) => Some(task),
+            (Self::Planning(planning), Part::Plan(round)) => (planning.round == round).then_some(&mut planning.task),
             (Self::Map(map), Part::Item(index)) => map.tasks.get_mut(index),
             (Self::Scatter(scatter), Part::Item(index)) => scatter.tasks.get_mut(index),
             (Self::Loop(repeated), Part::Item(index)) => (repeated.index == index).then_some(&mut repeated.task),
@@ -42,10 +44,10 @@ impl Body {
         }
     }
 
-    /// All that are there. When a map is reduced, the outputs of its items are with the reduction.
+    /// All that do work of the step. When a map is reduced, the outputs of its items are with the reduction.
     pub(super) fn tasks(&self) -> Vec<(Part, &TaskState)> {
         match self {
-            Self::Closed | Self::Wait(_) | Self::Asked(_) => Vec::new(),
+            Self::Closed | Self::Wait(_) | Self::Asked(_) | Self::Planning(_) => Vec::new(),
             Self::Task(task) => vec![(Part::Only, task)],
             Self::Map(map) => match (&map.reduce, &map.tree) {
                 (Some((task, _)), _) => vec![(Part::Reduce, task)],

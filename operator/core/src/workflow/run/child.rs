@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Run,
+    Run, auto,
     next::{self, Memo},
     plan::Plan,
     state::{Part, State, Status, TaskKey, TaskState},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     id::{Name, RunId, TaskPath},
     workflow::{
-        child::{MAX_PARAMETERS, Parent, SubWorkflow, refusal},
+        child::{MAX_PARAMETERS, Parent, SubWorkflow, refusal, too_deep},
         definition::StepKind,
         journal::RunEvent,
     },
@@ -134,6 +134,7 @@ impl Plan {
     pub(super) fn sub_workflow(&self, step: usize) -> Option<&SubWorkflow> {
         match &self.definition.steps.get(step)?.kind {
             StepKind::Workflow(called) => Some(called),
+            StepKind::Auto(_) => Some(&self.auto_plan(step)?.called),
             _ => None,
         }
     }
@@ -160,11 +161,16 @@ pub(super) fn start(plan: &Plan, state: &State, memo: &Memo, key: TaskKey) -> Op
         return None;
     }
     let lineage = state.parent.as_ref().map_or(&[][..], |parent| &parent.lineage);
-    if let Some(reason) = refusal(lineage, &plan.definition.workflow, &called.name) {
+    let (refused, field) = match plan.auto(key.step) {
+        // A plan is below its own Workflow, and begins no further runs.
+        Some(_) => (too_deep(lineage, &plan.definition.workflow, plan.name(key.step)), "auto"),
+        None => (refusal(lineage, &plan.definition.workflow, &called.name), "workflow.parameters"),
+    };
+    if let Some(reason) = refused {
         return Some(Err(reason));
     }
     if let Err(reason) = parameters(plan, state, key.step) {
-        return Some(Err(format!("workflow.parameters: {reason}")));
+        return Some(Err(format!("{field}: {reason}")));
     }
     let (step, attempt) = (plan.name(key.step).clone(), state.next_attempt(task));
     let run = RunId::of_child(&called.name, &plan.id, &step, attempt);
@@ -172,9 +178,11 @@ pub(super) fn start(plan: &Plan, state: &State, memo: &Memo, key: TaskKey) -> Op
 }
 
 fn parameters(plan: &Plan, state: &State, step: usize) -> Result<BTreeMap<String, Value>, String> {
-    let Value::Object(parameters) = next::input(plan, state, TaskKey { step, part: Part::Only })? else {
-        return Err("they are no object".to_owned());
+    let parameters = match plan.auto(step) {
+        Some(_) => auto::parameters(plan, state, step)?,
+        None => next::input(plan, state, TaskKey { step, part: Part::Only })?,
     };
+    let Value::Object(parameters) = parameters else { return Err("they are no object".to_owned()) };
     let size = serde_json::to_vec(&parameters).map_or(0, |text| text.len());
     if size > MAX_PARAMETERS {
         return Err(format!("they have {size} bytes as JSON: give the run at most {MAX_PARAMETERS}"));

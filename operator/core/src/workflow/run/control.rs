@@ -101,6 +101,16 @@ impl Fold<'_> {
         true
     }
 
+    /// The time since a moment does not count for a step, nor does that of a pause, which is added at its end.
+    pub(super) fn hold_step(&mut self, step: usize, since: Timestamp) {
+        let until = self.state.control.pause.as_ref().map_or(self.at, |pause| pause.since.max(since));
+        let length = Duration::try_from(until.duration_since(since)).unwrap_or_default();
+        *self.state.control.held.entry(step).or_default() += length;
+        if let Some(end) = self.state.end_of_step(self.plan, step) {
+            self.memo.time_out_at(end, step);
+        }
+    }
+
     pub(super) fn terminate(&mut self, cause: &str) -> bool {
         if self.state.control.terminated.is_some() {
             return false;

@@ -32,6 +32,8 @@ mod switched {
         GateThatUndoes,
         /// Agents hand a task on as often as they like.
         HandOver,
+        /// A plan is begun although nobody has approved it.
+        Approval,
         /// What is done is done again when the run is opened again.
         DoneTwice,
     }
@@ -107,9 +109,18 @@ mod switched {
         FLAW.get() == Some(Flaw::Repetition)
     }
 
+    pub(in super::super) fn approves_every_plan() -> bool {
+        FLAW.get() == Some(Flaw::Approval)
+    }
+
     pub(in super::super) fn repeats_what_is_done() -> bool {
         FLAW.get() == Some(Flaw::DoneTwice)
     }
+}
+
+#[cfg(not(test))]
+pub(super) const fn approves_every_plan() -> bool {
+    false
 }
 
 #[cfg(not(test))]

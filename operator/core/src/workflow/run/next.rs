@@ -3,13 +3,13 @@
 //! `apply` leaves notes in the memo (tasks that became due, timers, decisions); `next` works them off, so that its cost is
 //! that of what changed. A note may be out of date when it is read, so each is checked against the state.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Action, DueTasks, Grant, StepPhase, approval, child, compensation,
+    Action, DueTasks, Grant, StepPhase, approval, auto, child, compensation,
     due::Due,
     flaw,
     plan::Plan,
@@ -20,6 +20,7 @@ use crate::{
     expression::Variable,
     id::{Name, TaskPath},
     workflow::{
+        auto::Known,
         definition::{AgentSelector, FailurePolicy},
         journal::{FinalPhase, RunEvent},
     },
@@ -34,6 +35,10 @@ pub(super) struct Memo {
     pub(super) due: Due,
     /// Steps with a decision.
     pub(super) decisions: Vec<usize>,
+    /// Steps that wait for the rules, or for what follows from the reply of their planners.
+    pub(super) plans: Vec<usize>,
+    /// What is known for plans.
+    pub(super) known: Arc<Known>,
     timers: BTreeSet<(Timestamp, Timer)>,
     withdrawals: Vec<(TaskPath, u32, Name)>,
     /// Steps whose failure was handed out.
@@ -79,7 +84,8 @@ impl Memo {
 
     /// The run is opened again: what was noted for the round before is of no use any more.
     pub(super) fn begin_round(&mut self) {
-        *self = Self { withdrawals: std::mem::take(&mut self.withdrawals), ..Self::default() };
+        let (withdrawals, known) = (std::mem::take(&mut self.withdrawals), Arc::clone(&self.known));
+        *self = Self { known, withdrawals, ..Self::default() };
     }
 
     /// The end that was handed out is not the end: the run undoes what was done.
@@ -89,7 +95,7 @@ impl Memo {
 
     /// The notes that a run without any handed out actions would have.
     pub(super) fn rebuilt(plan: &Plan, state: &State, before: Self) -> Self {
-        let mut memo = Self { withdrawals: before.withdrawals, ..Self::default() };
+        let mut memo = Self { withdrawals: before.withdrawals, known: before.known, ..Self::default() };
         for (step, of_step) in state.steps.iter().enumerate() {
             if of_step.decision.is_some() {
                 memo.decisions.push(step);
@@ -105,6 +111,9 @@ impl Memo {
             }
             if let Body::Wait(until) = of_step.body {
                 memo.wait_until(until, step);
+            }
+            if let Body::Planning(planning) = &of_step.body {
+                memo.note_planning(step, planning);
             }
             let judging = of_step.judging.iter().map(|judging| (Part::Judge(judging.round), &judging.task));
             for (part, task) in open_tasks(&of_step.body).into_iter().chain(judging) {
@@ -166,6 +175,7 @@ pub(super) fn next(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, 
         write_decisions(plan, state, memo, &mut actions);
     }
     if !state.is_paused() || flaw::ignores_pauses() {
+        auto::write_plans(plan, state, memo, &mut actions);
         dispatch(plan, state, memo, grant, &mut actions);
     }
     let timer = memo.timers.first().map(|(at, _)| *at);
@@ -259,7 +269,7 @@ fn fire_timers(plan: &Plan, state: &State, memo: &mut Memo, now: Timestamp, acti
     }
 }
 
-fn fail_step(plan: &Plan, memo: &mut Memo, step: usize, reason: String, actions: &mut Vec<Action>) {
+pub(super) fn fail_step(plan: &Plan, memo: &mut Memo, step: usize, reason: String, actions: &mut Vec<Action>) {
     if memo.failing.insert(step) {
         actions.push(Action::Append(RunEvent::StepFailed { step: plan.name(step).clone(), reason }));
     }
@@ -352,6 +362,9 @@ fn dispatch_one(
 pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, String> {
     if let Some(input) = state.handed_input(key) {
         return Ok(input.clone());
+    }
+    if let Part::Plan(_) = key.part {
+        return auto::input(plan, state, key.step);
     }
     let template = state.template(plan, key).ok_or("there is no such task")?;
     let mut scope = state.scope(plan, template.references());

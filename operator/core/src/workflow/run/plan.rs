@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     approval,
+    auto::AutoPlan,
     state::{Part, TaskKey},
 };
 use crate::{
@@ -94,6 +95,7 @@ pub(super) enum BodyPlan {
     Loop(Box<LoopPlan>),
     Wait(WaitPlan),
     Approval,
+    Auto(Box<AutoPlan>),
 }
 
 /// The template and the condition of a loop.
@@ -114,7 +116,7 @@ impl Plan {
     pub(super) fn compile(run: &RunId, definition: Definition, defect: Option<String>) -> Self {
         let by_name = definition.steps.iter().enumerate().map(|(index, step)| (step.name.clone(), index)).collect();
         let id = run.clone();
-        let is_run = |(_, step): &(usize, &Step)| matches!(step.kind, StepKind::Workflow(_));
+        let is_run = |(_, step): &(usize, &Step)| matches!(step.kind, StepKind::Workflow(_) | StepKind::Auto(_));
         let sub_workflows = definition.steps.iter().enumerate().filter(is_run).map(|(index, _)| index).collect();
         let run = json!({"id": run.as_str(), "workflow": definition.workflow.as_str()});
         let may_compensate = definition.may_compensate();
@@ -164,6 +166,7 @@ impl Plan {
                 StepKind::Wait(Wait::For(duration)) => BodyPlan::Wait(WaitPlan::For(*duration)),
                 StepKind::Wait(Wait::Until(moment)) => BodyPlan::Wait(WaitPlan::Until(template(moment)?)),
                 StepKind::Approval(_) => BodyPlan::Approval,
+                StepKind::Auto(auto) => BodyPlan::Auto(Box::new(AutoPlan::compile(auto, &self.definition.workflow)?)),
             };
             let when = match &step.when {
                 Some(when) => Some(expression(when)?),
@@ -251,6 +254,7 @@ impl Plan {
         match key.part {
             Part::Compensate => return self.definition.steps.get(key.step)?.compensate.as_ref(),
             Part::Judge(_) => return self.judge(key.step).map(|judge| &judge.task),
+            Part::Plan(_) => return self.auto(key.step)?.planner.as_ref(),
             _ => {}
         }
         match (&self.definition.steps.get(key.step)?.kind, key.part) {
@@ -297,7 +301,7 @@ impl Plan {
     ///
     /// No two tasks of a run share one: the first part is the step's name, which is unique and holds no colon, and within
     /// a step the parts that follow are either all indices and those that begin with `reduce`, or unique names, or `compensate` alone. Those of a
-    /// judge begin with `judge`, which is no branch of a step that has one.
+    /// judge begin with `judge`, which is no branch of a step that has one, and those of a planner with `plan`.
     pub(super) fn path(&self, key: TaskKey) -> TaskPath {
         let step = self.name(key.step);
         match key.part {
@@ -306,6 +310,7 @@ impl Plan {
             Part::Reduce => TaskPath::of_reduce(step),
             Part::Group { level, group } => TaskPath::of_group(step, level, group),
             Part::Judge(round) => TaskPath::of_judgement(step, round),
+            Part::Plan(round) => TaskPath::of_planning(step, round),
             Part::Compensate => TaskPath::of_compensation(step),
             Part::Stage { chain, stage } => match &self.definition.steps[key.step].kind {
                 StepKind::Parallel(branches) => {
@@ -324,10 +329,11 @@ impl Plan {
         let rest: Vec<&str> = parts.collect();
         let position = |stages: &[Stage], name: &str| stages.iter().position(|stage| stage.name.as_str() == name);
         let part = match (&self.definition.steps[step].kind, rest.as_slice()) {
-            (StepKind::Task(_) | StepKind::Workflow(_), []) => Part::Only,
+            (StepKind::Task(_) | StepKind::Workflow(_) | StepKind::Auto(_), []) => Part::Only,
             (StepKind::Task(_), ["compensate"]) => Part::Compensate,
-            (_, ["judge", round]) if self.judge(step).is_some() => {
-                Part::Judge(round.parse().ok().filter(|parsed: &u32| parsed.to_string() == *round)?)
+            (_, ["judge", round]) if self.judge(step).is_some() => Part::Judge(u32::try_from(number(round)?).ok()?),
+            (StepKind::Auto(auto), ["plan", round]) if auto.planner.is_some() => {
+                Part::Plan(u32::try_from(number(round)?).ok()?)
             }
             (StepKind::Map(_), ["reduce"]) => Part::Reduce,
             (StepKind::Map(_), ["reduce", level, group]) => {
@@ -390,6 +396,6 @@ fn expression(source: &str) -> Option<Expression> {
     Expression::compile(source, Vocabulary::Workflow).ok()
 }
 
-fn template(value: &Value) -> Option<Template> {
+pub(super) fn template(value: &Value) -> Option<Template> {
     Template::compile(value).ok()
 }

@@ -198,6 +198,8 @@ impl Fold<'_> {
                 last_attempt: round.saturating_mul(ATTEMPTS_PER_ROUND),
                 asked: before.asked,
                 judged: before.judged,
+                // What was to be done is begun again; what was still to be approved is planned anew.
+                planned: before.planned.clone().filter(|_| matches!(left, Some(Body::Task(_)))),
                 ..StepState::pending(waits_for.count())
             };
             self.state.steps[step] = fresh;
@@ -257,7 +259,7 @@ impl Fold<'_> {
             (task.failures, task.verdict, task.is_fallback) = (0, None, false);
         }
         match &mut body {
-            Body::Closed | Body::Wait(_) => return None,
+            Body::Closed | Body::Wait(_) | Body::Planning(_) => return None,
             Body::Asked(ask) if !ask.is_about_an_output() => return None,
             Body::Map(map) if is_map => (map.opened, map.closed) = (0, 0),
             Body::Scatter(scatter) => self.ask_again(step, scatter),

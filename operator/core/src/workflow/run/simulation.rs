@@ -9,13 +9,14 @@
 //! | I2 one terminal state | one end of the run, every step of a good run did its work, every crash is survived | `Fence`, `LateWork` |
 //! | I3 one accepted effect | attempts, effects as agents count them, the output | `Duplicates`, `Deduplication`, `Fallback`, `HandOver` |
 //! | I8 compensation | once, in reverse, one at a time, never what was not begun, and when a gate says so | `OrderOfCompensation`, `GateThatUndoes` |
-//! | I9 order | nothing starts before what it depends on, and has passed its judge | `Dependencies`, `Judgement`, `Tree` |
+//! | I9 order | nothing starts before what it depends on, and has passed its judge; no plan before it is made and approved | `Dependencies`, `Judgement`, `Tree`, `Approval` |
 //! | a run that is opened again | what is done is not begun again, ends and openings alternate | `DoneTwice` |
 //! | I11 the same seed, the same trace | two simulations of a seed | `Chance` |
 //!
 //! `make simulate SEEDS=50000` looks at many seeds.
 
 mod check;
+mod decomposed;
 mod definitions;
 mod handed;
 mod judged;
@@ -343,4 +344,10 @@ fn the_checks_find_an_engine_that_reduces_too_early() {
     };
     assert_eq!(caught(None, with(is_tree, 100)), []);
     assert_caught(&caught(Some(Flaw::Tree), with(is_tree, 60)), 5, &["I9", "I2"]);
+}
+
+#[test]
+fn the_checks_find_an_engine_that_begins_plans_that_nobody_has_approved() {
+    assert_eq!(caught(None, with(decomposed::is_approved, 200)), []);
+    assert_caught(&caught(Some(Flaw::Approval), with(decomposed::is_approved, 100)), 5, &["I9"]);
 }

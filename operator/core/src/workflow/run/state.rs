@@ -1,15 +1,20 @@
 //! The state of a run: what its journal has told so far.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use super::{StepPhase, approval::Ask, control::Control, plan::Plan};
+use super::{StepPhase, approval::Ask, auto::Planning, control::Control, plan::Plan};
 use crate::{
     expression::{References, Scope, Variable},
     id::Name,
-    workflow::{child::Parent, definition::AgentSelector, gather::Answer, journal::FinalPhase, trigger::Origin},
+    workflow::{
+        auto::Planned, child::Parent, definition::AgentSelector, gather::Answer, journal::FinalPhase, trigger::Origin,
+    },
 };
 
 /// A task of a run, by position.
@@ -34,6 +39,8 @@ pub(super) enum Part {
     Stage { chain: usize, stage: usize },
     /// The one that judges the output of the step, by its number from 1.
     Judge(u32),
+    /// The one that plans the step, by its number from 1.
+    Plan(u32),
     /// The one that undoes the step.
     Compensate,
 }
@@ -139,6 +146,8 @@ pub(super) struct StepState {
     pub(super) judging: Option<Judging>,
     /// How often its output was given to a judge.
     pub(super) judged: u32,
+    /// What it is to do, when that had to be planned.
+    pub(super) planned: Option<Arc<Planned>>,
 }
 
 /// An output that is being judged.
@@ -170,6 +179,8 @@ pub(super) enum Body {
     Wait(Timestamp),
     /// For a person.
     Asked(Box<Ask>),
+    /// For a plan.
+    Planning(Box<Planning>),
 }
 
 /// The tasks of a running map.
@@ -308,6 +319,7 @@ impl StepState {
             body: Body::Closed,
             judging: None,
             judged: 0,
+            planned: None,
         }
     }
 }

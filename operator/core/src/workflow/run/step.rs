@@ -79,6 +79,7 @@ impl Fold<'_> {
         }
         match &self.state.steps[step].body {
             Body::Closed | Body::Asked(_) => {}
+            Body::Planning(_) => self.memo.plans.push(step),
             Body::Task(_) => self.memo.fresh.push(TaskKey { step, part: Part::Only }),
             Body::Map(map) if map.reduce.is_some() => self.memo.fresh.push(TaskKey { step, part: Part::Reduce }),
             Body::Map(map) if map.tree.is_some() => self.take_up_tree(step),
@@ -130,6 +131,7 @@ impl Fold<'_> {
             BodyPlan::Loop(_) => Body::Loop(LoopState { index: 0, task: TaskState::DUE, previous: Value::Null }),
             BodyPlan::Wait(wait) => Body::Wait(self.end_of_wait(wait)?),
             BodyPlan::Approval => Body::Closed,
+            BodyPlan::Auto(_) => Body::Planning(Box::default()),
             BodyPlan::Chains(chains) => {
                 let chain = ChainState { stage: 0, task: TaskState::DUE, previous: Value::Null, is_done: false };
                 Body::Chains(vec![chain; chains.len()])
@@ -205,7 +207,7 @@ impl Fold<'_> {
             }
             Part::Stage { chain, stage } => self.end_stage(key.step, chain, stage, output),
             Part::Group { group, .. } => self.group_reduced(key.step, group, output),
-            Part::Judge(_) | Part::Compensate => {}
+            Part::Judge(_) | Part::Plan(_) | Part::Compensate => {}
         }
     }
 
@@ -406,7 +408,7 @@ fn is_enough(map: &MapStep, succeeded: u64, tasks: &MapState) -> bool {
 fn count_of_tasks(kind: &StepKind, body: &Body) -> u64 {
     let count = match (kind, body) {
         // A loop counts its iterations as they begin.
-        (StepKind::Task(_) | StepKind::Workflow(_) | StepKind::Loop(_), _) => 1,
+        (StepKind::Task(_) | StepKind::Workflow(_) | StepKind::Loop(_) | StepKind::Auto(_), _) => 1,
         (StepKind::Map(map), Body::Map(tasks)) => {
             tasks.items.len() + usize::from(matches!(map.reduce, Reduce::Task(_)))
         }

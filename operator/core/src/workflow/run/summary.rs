@@ -14,6 +14,7 @@ use crate::{
     expression,
     id::{Name, RunId},
     workflow::{
+        auto::Planned,
         definition::{Definition, FailurePolicy, StepKind},
         journal::FinalPhase,
     },
@@ -24,7 +25,7 @@ use crate::{
 pub struct StepView<'r> {
     /// Its name.
     pub name: &'r Name,
-    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `loop`, `wait`, `approval` or `workflow`.
+    /// `task`, `map`, `parallel`, `pipeline`, `scatter`, `loop`, `wait`, `approval`, `workflow` or `auto`.
     pub kind: &'static str,
     /// Where it stands.
     pub phase: StepPhase,
@@ -40,6 +41,8 @@ pub struct StepView<'r> {
     pub retries: u64,
     /// The run of another workflow that it stands for, once it was begun.
     pub run: Option<RunId>,
+    /// What it is to do, once that is planned.
+    pub plan: Option<&'r Planned>,
     /// When it started.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -152,6 +155,7 @@ impl Run {
                     StepKind::Wait(_) => "wait",
                     StepKind::Approval(_) => "approval",
                     StepKind::Workflow(_) => "workflow",
+                    StepKind::Auto(_) => "auto",
                 },
                 phase,
                 message: message.or(match phase {
@@ -163,6 +167,7 @@ impl Run {
                 failed: count(|state| state.failed),
                 retries: count(|state| state.retries),
                 run: self.run_of_step(index),
+                plan: state.and_then(|state| state.planned.as_deref()),
                 started_at: state.and_then(|state| state.started_at),
                 ended_at: state.and_then(|state| state.ended_at),
             }

@@ -1,6 +1,7 @@
 //! Tests of runs: a driver that carries out every action at once, and three groups of tests on it.
 
 mod approvals;
+mod auto;
 mod children;
 mod compensation;
 mod control;

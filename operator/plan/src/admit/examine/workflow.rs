@@ -11,7 +11,7 @@ use crate::{
     duration,
     parse::{
         orchestrator::class,
-        workflow::{TASK_TIMEOUT, tasks},
+        workflow::{TASK_TIMEOUT, plan_timeouts, tasks},
     },
 };
 
@@ -39,9 +39,9 @@ pub(super) fn examine(object: &Workflow, standard: &Standard<'_>, found: &mut Ve
     if effective.exceeded(Limit::TaskTimeout, u64::MAX).is_none() {
         return;
     }
-    for (path, task) in tasks(&spec.steps) {
-        let field = format!("{path}.timeout");
-        match task.timeout.as_ref().map(|text| duration::parse(&text.0)) {
+    let of_tasks = tasks(&spec.steps).map(|(path, task)| (format!("{path}.timeout"), task.timeout.as_ref()));
+    for (field, written) in of_tasks.chain(plan_timeouts(&spec.steps)) {
+        match written.map(|text| duration::parse(&text.0)) {
             Some(Ok(timeout)) => check_limit(Limit::TaskTimeout, millis(timeout), &field, is, effective, found),
             None => {
                 let problem = |value: &str| format!("is left out, which means {value}");

@@ -7,9 +7,9 @@ use tetrarch_core::workflow::{
     child::SubWorkflow,
     definition::{AgentSelector, Branch, Gather, Late, Retry, ScatterStep, Stage, Step, StepKind, Task, Wait},
 };
-use tetrarch_crds::workflow as written;
+use tetrarch_crds::{shared::DurationText, workflow as written};
 
-use super::{approval::approval, gate, hand_over, map, optional_duration, repeated};
+use super::{approval::approval, auto, gate, hand_over, map, optional_duration, repeated};
 use crate::{
     duration,
     parse::{at_least, name},
@@ -63,7 +63,7 @@ fn stage_tasks(path: String, stages: &[written::Stage]) -> impl Iterator<Item = 
 }
 
 /// Reads every element, also after one that could not be read, so that all violations are found at once.
-fn all<W, T>(
+pub(super) fn all<W, T>(
     list: &[W],
     path: &str,
     violations: &mut Violations,
@@ -113,6 +113,7 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         ("wait", step.wait.is_some()),
         ("approval", step.approval.is_some()),
         ("workflow", step.workflow.is_some()),
+        ("auto", step.auto.is_some()),
     ]
     .into_iter()
     .filter_map(|(kind, present)| present.then_some(kind))
@@ -153,9 +154,12 @@ fn kind(step: &written::Step, path: &str, violations: &mut Violations) -> Option
         let read = sub_workflow(written, &format!("{path}.workflow"), violations);
         return read.map(Box::new).map(StepKind::Workflow);
     }
+    if let Some(written) = &step.auto {
+        return auto::read(written, &format!("{path}.auto"), violations).map(Box::new).map(StepKind::Auto);
+    }
     violations.add(
         path,
-        "has no kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval or workflow",
+        "has no kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval, workflow or auto",
     );
     None
 }
@@ -234,10 +238,7 @@ fn gather(gather: &written::Gather, path: &str, violations: &mut Violations) -> 
 
 pub(super) fn task(task: &written::Task, path: &str, violations: &mut Violations) -> Option<Task> {
     let agent = selector(&task.agent, &format!("{path}.agent"), violations);
-    let timeout = match &task.timeout {
-        Some(_) => optional_duration(&format!("{path}.timeout"), task.timeout.as_ref(), violations),
-        None => Some(TASK_TIMEOUT),
-    };
+    let timeout = task_timeout(task.timeout.as_ref(), &format!("{path}.timeout"), violations);
     let retry = retry(&task.retry, &format!("{path}.retry"), violations);
     let input = task.input.as_ref().map_or(Value::Null, |input| input.0.clone());
     let hand_over = match &task.hand_over {
@@ -247,7 +248,22 @@ pub(super) fn task(task: &written::Task, path: &str, violations: &mut Violations
     Some(Task { agent: agent?, input, timeout: timeout?, retry: retry?, hand_over })
 }
 
-fn selector(agent: &written::AgentSelector, path: &str, violations: &mut Violations) -> Option<AgentSelector> {
+pub(super) fn task_timeout(
+    written: Option<&DurationText>,
+    path: &str,
+    violations: &mut Violations,
+) -> Option<Duration> {
+    match written {
+        Some(_) => optional_duration(path, written, violations),
+        None => Some(TASK_TIMEOUT),
+    }
+}
+
+pub(super) fn selector(
+    agent: &written::AgentSelector,
+    path: &str,
+    violations: &mut Violations,
+) -> Option<AgentSelector> {
     match (&agent.pool, &agent.capability) {
         (Some(pool), None) => name(&format!("{path}.pool"), pool, violations).map(AgentSelector::Pool),
         (None, Some(capability)) => {
@@ -263,7 +279,7 @@ fn selector(agent: &written::AgentSelector, path: &str, violations: &mut Violati
     }
 }
 
-fn retry(retry: &written::Retry, path: &str, violations: &mut Violations) -> Option<Retry> {
+pub(super) fn retry(retry: &written::Retry, path: &str, violations: &mut Violations) -> Option<Retry> {
     let limit = at_least(&format!("{path}.limit"), retry.limit, 0, violations);
     let factor = at_least(&format!("{path}.backoff.factor"), retry.backoff.factor, 1, violations);
     let initial =

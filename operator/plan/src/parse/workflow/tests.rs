@@ -56,7 +56,7 @@ fn ways_to_gather_are_read(#[case] written: Value, #[case] expected: Gather) {
 )]
 #[case::no_kind(
     json!({"name": "s"}),
-    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval or workflow"
+    "spec.steps[0]: has no kind: write one of task, map, parallel, pipeline, scatter, loop, wait, approval, workflow or auto"
 )]
 fn mistakes_are_told(#[case] step: Value, #[case] expected: &str) {
     let told: Vec<String> = definition(&workflow(&step)).unwrap_err().iter().map(ToString::to_string).collect();
@@ -213,4 +213,17 @@ fn reducers_are_read(#[case] reduce: Value, #[case] expected: Result<&str, &str>
         (Err(told), Err(expected)) => assert!(told[0].to_string().starts_with(expected), "{told:?}"),
         (read, expected) => panic!("{read:?} instead of {expected:?}"),
     }
+}
+
+#[test]
+fn a_text_that_becomes_a_plan_is_read_with_its_defaults() {
+    let written = json!({"text": "do it", "capabilities": ["c"], "planner": {"agent": {"pool": "p"}}});
+    let object = workflow(&json!({"name": "s", "auto": written}));
+    let read = definition(&object).unwrap();
+    let StepKind::Auto(auto) = &read.steps[0].kind else { panic!("{read:?}") };
+    assert_eq!((auto.max_steps, auto.max_parallel, auto.task_timeout.as_secs(), auto.retry.limit), (16, 10, 60, 3));
+    let planner = auto.planner.as_ref().unwrap();
+    assert_eq!((&planner.input, planner.timeout.as_secs()), (&Value::Null, 60));
+    let asked: Vec<String> = super::selectors(&object).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(asked, ["spec.steps[0].auto.capabilities[0]", "spec.steps[0].auto.planner.agent.pool"]);
 }

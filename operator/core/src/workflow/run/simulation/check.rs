@@ -3,6 +3,7 @@
 mod compensated;
 mod controlled;
 mod decided;
+mod decomposed;
 mod gathered;
 mod handed;
 mod judged;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use self::gathered::gathered;
 use super::{
     super::Run,
+    decomposed::is_planning,
     judged::is_judgement,
     maps::{count, has_tasks, levels},
 };
@@ -166,6 +168,7 @@ pub(super) fn check(definition: &Definition, journal: &[(Entry, Timestamp)]) -> 
         named("I9", repeated::check(&facts, journal, step))?;
         named("I9", judged::check(&facts, step))?;
         named("I9", maps::check(&facts, step))?;
+        named("I9", decomposed::check(&facts, journal, step))?;
         if phase == FinalPhase::Succeeded {
             named("I2", check_success(&facts, step, end))?;
         }
@@ -197,8 +200,8 @@ fn check_attempts(definition: &Definition, facts: &Facts<'_>) -> Result<(), Stri
         match facts.results.get(&before) {
             Some((at, Outcome::Failed { reason, .. })) if at < position && reason.is_retryable() => {}
             _ if is_withdrawn => {}
-            // Judging does nothing that could be done twice.
-            Some((at, Outcome::Unknown { .. })) if at < position && is_judgement(path) => {}
+            // Judging and planning do nothing that could be done twice.
+            Some((at, Outcome::Unknown { .. })) if at < position && (is_judgement(path) || is_planning(path)) => {}
             Some((at, Outcome::Succeeded { .. })) if at < position && is_judgement(path) => {
                 return Err(format!("{path} judges a second time"));
             }
@@ -248,6 +251,7 @@ fn task_of<'s>(step: &'s Step, path: &TaskPath) -> Option<&'s Task> {
     let parts: Vec<&str> = path.parts().skip(1).collect();
     match (&step.kind, parts.as_slice()) {
         (_, ["judge", _]) => step.gate.as_ref()?.judge.as_ref().map(|judge| &judge.task),
+        (StepKind::Auto(auto), ["plan", _]) => auto.planner.as_ref(),
         (StepKind::Task(_), ["compensate"]) => step.compensate.as_ref(),
         (StepKind::Task(task), _) => Some(task),
         (StepKind::Map(_), ["reduce", ..]) => None,
@@ -294,7 +298,7 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
             match facts.results.get(task) {
                 _ if facts.is_withdrawn_before(task, start) => {}
                 Some((at, outcome)) if *at < start && !matches!(outcome, Outcome::Unknown { .. }) => {}
-                Some((at, _)) if *at < start && is_judgement(&task.0) => {}
+                Some((at, _)) if *at < start && (is_judgement(&task.0) || is_planning(&task.0)) => {}
                 Some((at, _)) if *at < start => return told("has an unknown outcome"),
                 _ => return told("was still working"),
             }
@@ -321,7 +325,7 @@ fn good_paths(facts: &Facts<'_>, step: &Step, position: usize) -> BTreeSet<Strin
         .results
         .iter()
         .filter(|((path, _), _)| path.parts().next() == Some(step.name.as_str()) && !compensated::is_undoing(path))
-        .filter(|((path, _), _)| !is_judgement(path))
+        .filter(|((path, _), _)| !is_judgement(path) && !is_planning(path))
         .filter(|(_, (at, outcome))| *at < position && matches!(outcome, Outcome::Succeeded { .. }))
         .filter(|(task, (at, _))| !facts.is_withdrawn_before(task, *at))
         .map(|((path, _), _)| path.to_string())
@@ -340,7 +344,7 @@ fn work_has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool 
     let name = &step.name;
     match &step.kind {
         StepKind::Approval(_) => true,
-        StepKind::Task(_) | StepKind::Workflow(_) => good.len() == 1,
+        StepKind::Task(_) | StepKind::Workflow(_) | StepKind::Auto(_) => good.len() == 1,
         StepKind::Pipeline(stages) => good.len() == stages.len(),
         StepKind::Parallel(branches) => good.len() == branches.iter().map(|branch| branch.stages.len()).sum::<usize>(),
         StepKind::Scatter(scatter) => gathered(facts, step, scatter, position).is_some(),
@@ -392,7 +396,7 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
     match &step.kind {
         StepKind::Wait(_) => Value::Null,
         StepKind::Approval(_) => facts.said(step, end).map_or(Value::Null, |said| said.output.clone()),
-        StepKind::Task(_) | StepKind::Workflow(_) => json!(name.as_str()),
+        StepKind::Task(_) | StepKind::Workflow(_) | StepKind::Auto(_) => json!(name.as_str()),
         StepKind::Loop(of) => json!(format!("{name}:{}", super::repeated::expected(of).0 - 1)),
         StepKind::Pipeline(stages) => json!(format!("{name}:{}", stages[stages.len() - 1].name)),
         StepKind::Parallel(branches) => branches

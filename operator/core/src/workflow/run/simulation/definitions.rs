@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
-use super::{handed, judged, maps, repeated, world::Random};
+use super::{decomposed, handed, judged, maps, repeated, world::Random};
 use crate::workflow::{
     approval::{Approval, TimeoutDecision},
     child::SubWorkflow,
@@ -36,6 +36,10 @@ pub(super) fn random_definition(random: &mut Random) -> Definition {
         } else if !matches!(made.kind, StepKind::Wait(_)) && random.is(20) {
             judged::judge_step(random, &mut made);
             judged::can_be_repeated(&mut made);
+        }
+        // One step asks people about one thing only.
+        if let (StepKind::Auto(auto), Some(_)) = (&mut made.kind, &made.gate) {
+            auto.approval = None;
         }
         steps.push(made);
     }
@@ -87,6 +91,7 @@ fn random_kind(random: &mut Random) -> StepKind {
             .collect()
     };
     match random.below(17) {
+        15 if random.clone().is(50) => decomposed::random_auto(random),
         15 => StepKind::Workflow(Box::new(SubWorkflow {
             name: name("other"),
             parameters: Map::from_iter([("run".to_owned(), json!("${run.id}"))]),
@@ -113,7 +118,7 @@ fn random_kind(random: &mut Random) -> StepKind {
 }
 
 /// For a few seconds; some count as approved afterwards.
-fn random_question(random: &mut Random) -> Approval {
+pub(super) fn random_question(random: &mut Random) -> Approval {
     let on_timeout = if random.is(50) { TimeoutDecision::Approve } else { TimeoutDecision::Reject };
     Approval { timeout: Duration::from_millis(1 + random.below(5_000) as u64), on_timeout, ..approval() }
 }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::world::Random;
+use super::{
+    decomposed::{is_planning, reply},
+    world::Random,
+};
 use crate::{
     id::TaskPath,
     workflow::{
@@ -23,6 +26,9 @@ pub(super) fn passes(path: &TaskPath) -> bool {
 
 /// What the agent of a task answers.
 pub(super) fn answer(path: &TaskPath) -> Value {
+    if is_planning(path) {
+        return reply(path);
+    }
     if is_judgement(path) { json!({"score": if passes(path) { 100 } else { 10 }}) } else { json!(path.as_str()) }
 }
 

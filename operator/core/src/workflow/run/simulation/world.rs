@@ -469,7 +469,9 @@ impl World {
     /// Somebody takes a waiting task out of its queue.
     fn withdraw_one(&mut self) {
         let is_run = |path: &TaskPath| {
-            let is_it = |step: &Step| step.name.as_str() == path.as_str() && matches!(step.kind, StepKind::Workflow(_));
+            let is_it = |step: &Step| {
+                step.name.as_str() == path.as_str() && matches!(step.kind, StepKind::Workflow(_) | StepKind::Auto(_))
+            };
             self.definition.steps.iter().any(is_it)
         };
         // A run is in no queue.

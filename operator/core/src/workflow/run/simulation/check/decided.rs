@@ -63,6 +63,7 @@ fn said(entry: &Entry, at: usize, round: u32, written: Timestamp) -> Option<(&st
 /// Whether nobody had to be asked about a step, or what was said last was a yes.
 pub(super) fn is_let_pass(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
     let is_asked = matches!(step.kind, StepKind::Approval(_))
+        || super::super::decomposed::is_approved(step)
         || step.gate.as_ref().is_some_and(|gate| gate.expression.as_deref() == Some("false"));
     !is_asked || is_approved(facts, step, position)
 }
