@@ -165,7 +165,8 @@ impl Task {
     ) -> Order {
         match inspection {
             Some(Inspection { ended: true, .. }) => self.acknowledge(ctx),
-            Some(Inspection { mark: Some(mark), .. }) if mark.withdrawn => self.weigh(&mark, ctx),
+            // Nobody works on it; a task in doubt holds no slot, so whoever has a free one is to take it.
+            Some(Inspection { mark: Some(mark), .. }) if mark.withdrawn => self.hand_back(Duration::ZERO, ctx),
             // It is worked on, and its pod is heard again.
             Some(Inspection { mark: Some(mark), .. }) if mark.sequence != before.sequence => {
                 Order::last(vec![Action::Forget(ctx.key)])
