@@ -263,11 +263,6 @@ fn cases(department: &Department) -> Vec<Case> {
             &["spec.triggers[0].event.topic"],
         ),
         case(
-            "a trigger by an event that reads a run",
-            triggered(json!([{"name": "t", "event": {"topic": "orders"}, "when": "run.id != ''"}])),
-            &["spec.triggers[0].when", "write event"],
-        ),
-        case(
             "a schedule of three fields",
             department.workflow(
                 "refused",
