@@ -300,6 +300,14 @@ async fn store_value(queues: &Queues, id: &TaskId, value: &[u8], stored: Option<
     })
 }
 
+/// Where a value is stored, to be kept until its result is written; one that is not stored need not be kept.
+fn place_of(value: &Payload) -> Payload {
+    match value {
+        Payload::Blob(_) => value.clone(),
+        Payload::Inline(_) => Payload::Inline(Value::Null),
+    }
+}
+
 /// The message that carries a result; a large output is stored first, unless it is already.
 async fn build_result(
     queues: &Queues,
@@ -312,7 +320,7 @@ async fn build_result(
     let outcome = match report.outcome {
         Outcome::Succeeded(output) => {
             let output = store_value(queues, id, &output, stored).await?;
-            kept = output.clone();
+            kept = place_of(&output);
             ResultOutcome::Succeeded { output }
         }
         Outcome::HandedOver(HandOver { to, input, reason }) => {
@@ -320,7 +328,7 @@ async fn build_result(
                 Some(input) => Some(store_value(queues, id, &input, stored).await?),
                 None => None,
             };
-            kept = input.clone().unwrap_or(kept);
+            kept = input.as_ref().map_or(kept, place_of);
             ResultOutcome::HandedOver { to, input, reason }
         }
         Outcome::Failed(reason, message) => ResultOutcome::Failed { reason, message },
@@ -334,8 +342,5 @@ async fn build_result(
         finished_at: report.finished_at,
         outcome,
     };
-    if matches!(kept, Payload::Inline(_)) {
-        kept = Payload::Inline(Value::Null);
-    }
     Ok((kept, Message::new(queues.result(id).to_string(), serde_json::to_vec(&envelope)?)))
 }
