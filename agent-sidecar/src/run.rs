@@ -35,7 +35,7 @@ pub enum Error {
 pub async fn run(args: Args) -> Result<(), Error> {
     let span = tracing::info_span!("sidecar", domain = %args.domain, supervisor = %args.supervisor, pool = %args.pool, pod = %args.pod);
     async {
-        let mut stop = Box::pin(stop_signal()?);
+        let stop = stop_signal()?;
         let metrics = Metrics::new()?;
         let listener = TcpListener::bind(args.http_addr).await?;
         let connected = async {
@@ -45,7 +45,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         // A bus that never answers, such as that of a Domain being deleted, must not hold the pod until it is killed.
         let (service, handle) = tokio::select! {
             biased;
-            () = &mut stop => {
+            () = stop.cancelled() => {
                 tracing::info!("asked to stop before the bus answered");
                 return Ok(());
             }
@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         tokio::spawn(http::serve(listener, handle.clone(), metrics, end.clone()).in_current_span());
         tokio::spawn(
             async move {
-                stop.await;
+                stop.cancelled().await;
                 tracing::info!("asked to stop, draining");
                 handle.stop();
             }
@@ -69,16 +69,4 @@ pub async fn run(args: Args) -> Result<(), Error> {
     }
     .instrument(span)
     .await
-}
-
-/// Ends when the process is asked to stop; it listens from this call on.
-fn stop_signal() -> Result<impl Future<Output = ()> + Send, std::io::Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -15,10 +15,8 @@ use tetrarch_plan::{
     conditions::{READY, is_true},
     rotation::{self, Lifetimes},
 };
-use tokio::{
-    signal::unix,
-    sync::{mpsc, watch},
-};
+use tetrarch_serving::stop::stop_signal;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -87,7 +85,7 @@ pub enum Error {
 /// Runs until the process is asked to stop.
 pub async fn run(serve: Serve) -> Result<(), Error> {
     let client = Client::try_from(Config::infer().await?)?;
-    Box::pin(serve_until(serve, client, Timing::DEFAULT, stop_signal()?)).await
+    Box::pin(serve_until(serve, client, Timing::DEFAULT, stop_signal().map_err(Error::Signal)?)).await
 }
 
 /// Runs against this API server until `stop` is cancelled.
@@ -335,20 +333,4 @@ fn count<K: Reconciled + Lookup<DynamicType = ()>>(context: &Context) {
     let objects = K::store(&context.world).state();
     let ready = objects.iter().filter(|object| is_true(object.conditions(), READY)).count();
     context.metrics.objects(K::CONTROLLER, ready, objects.len() - ready);
-}
-
-/// A token that is cancelled when the process is asked to stop.
-fn stop_signal() -> Result<CancellationToken, Error> {
-    let stop = CancellationToken::new();
-    let mut terminate = unix::signal(unix::SignalKind::terminate()).map_err(Error::Signal)?;
-    let mut interrupt = unix::signal(unix::SignalKind::interrupt()).map_err(Error::Signal)?;
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        asked.cancel();
-    });
-    Ok(stop)
 }

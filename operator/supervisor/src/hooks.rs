@@ -1,7 +1,6 @@
 //! Webhooks: `POST /hooks/<workflow>/<trigger>` begins a run when it is signed, and is answered when that is in the journal.
 
 pub(crate) mod secrets;
-mod server;
 mod signature;
 mod tls;
 
@@ -27,6 +26,7 @@ use tetrarch_core::{
     },
 };
 use tetrarch_protocol::snapshot::MessageSnapshot;
+use tetrarch_serving::tls::{self as served, Bounds, Overflow};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,15 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// Longest time for a body to come.
 const BODY_WAIT: Duration = Duration::from_secs(20);
+
+/// Anybody can be a sender, so those for whom there is no place are closed and try again elsewhere.
+const BOUNDS: Bounds = Bounds {
+    name: "webhooks",
+    connections: 256,
+    overflow: Overflow::Close,
+    idle: Duration::from_secs(10),
+    last_answers: Duration::from_secs(5),
+};
 
 /// Headers that no expression reads: what they hold must not come into a journal.
 const PRIVATE: [&str; 6] =
@@ -127,7 +136,8 @@ impl Server {
 
     /// Serves until it is told to stop.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        tokio::join!(self.serving.follow(stop.clone()), server::serve(listener, self.tls, self.router, stop));
+        let served = served::serve(listener, self.tls, self.router, BOUNDS, stop.clone());
+        tokio::join!(self.serving.follow(stop), served);
     }
 }
 

@@ -5,8 +5,8 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tetrarch_core::id::{Name, RunId};
+use tetrarch_serving::stop::stop_signal;
 use tetrarch_supervisor::{Options, hooks, inspect};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Runtime of a Supervisor: accepts runs of Workflows, drives them, and reports on them.
@@ -137,22 +137,19 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(options: Options) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = stop_signal()?;
     let started = tokio::select! {
         biased;
         // A bus that never answers, such as that of a Domain being deleted, must not hold the pod until it is killed.
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = stop.cancelled() => None,
         started = tetrarch_supervisor::start(options) => Some(started?),
     };
     let Some(mut replica) = started else {
-        tracing::info!("told to stop before the bus answered");
+        tracing::info!("stopped before the bus answered");
         return Ok(());
     };
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("told to stop"),
-        _ = interrupt.recv() => tracing::info!("interrupted"),
+        () = stop.cancelled() => {}
         () = replica.failed() => anyhow::bail!("a part of the supervisor ended; starting anew"),
     }
     replica.stop().await;

@@ -179,14 +179,6 @@ impl Driver {
             slot.appends.push_back(RunEvent::Started { deadline });
             self.append_next(&run);
         }
-        // Those that still wait are told how many are before them.
-        let waiting: Vec<Name> = self
-            .runs
-            .unfinished()
-            .filter(|slot| slot.run.phase() == RunPhase::Pending)
-            .map(|slot| slot.run.definition().workflow.clone())
-            .collect();
-        self.changed.summaries.extend(waiting);
     }
 
     /// The runs of a class that wait, those whose turn comes first before the others, with what each finds. A run in which

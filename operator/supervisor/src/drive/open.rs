@@ -27,12 +27,13 @@ impl Driver {
         });
     }
 
-    /// Tells how many runs of each Workflow wait for a place.
-    pub(super) fn tell_waiting(&self) {
+    /// Tells how many runs of each Workflow wait for a place, and has each told how many are before it.
+    pub(super) fn tell_waiting(&mut self) {
         let mut waiting: BTreeMap<Name, usize> = BTreeMap::new();
         for slot in self.runs.unfinished().filter(|slot| slot.run.phase() == RunPhase::Pending) {
             *waiting.entry(slot.run.definition().workflow.clone()).or_default() += 1;
         }
+        self.changed.summaries.extend(waiting.keys().cloned());
         self.outputs.waiting.send_replace(waiting);
     }
 }

@@ -53,6 +53,9 @@ struct Facts<'j> {
     is_asking: bool,
     lost: Option<usize>,
     finished: Vec<(usize, FinalPhase, &'j str)>,
+    /// Where the last event before the end stands. Events are fenced and what agents say is not, so the owner that ended the
+    /// run may not have read what came after it.
+    surely_read: usize,
 }
 
 fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
@@ -70,9 +73,15 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
         is_asking: false,
         lost: None,
         finished: Vec::new(),
+        surely_read: 0,
     };
     for (position, (entry, written)) in journal.iter().enumerate() {
         facts.note_decision(entry, position, *written);
+        if matches!(entry, Entry::Run(event) if !matches!(event, RunEvent::Finished { .. }))
+            && facts.finished.is_empty()
+        {
+            facts.surely_read = position;
+        }
         match entry {
             Entry::Dispatched { path, attempt, pool } => {
                 facts.pools.entry((path.clone(), *attempt)).or_insert(pool.as_str());

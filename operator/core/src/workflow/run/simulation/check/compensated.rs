@@ -44,6 +44,13 @@ impl Facts<'_> {
         self.successes(path, end).min()
     }
 
+    /// Whether an agent did what an owner dispatched that had not read that the run was lost.
+    fn has_late_work(&self, step: &Step) -> bool {
+        self.of_step(step).filter(|(_, at)| Some(*at) > self.lost).any(|(task, _)| {
+            self.results.get(task).is_some_and(|(_, outcome)| has_worked(outcome)) && !self.withdrawn.contains_key(task)
+        })
+    }
+
     fn last_done(&self, path: &TaskPath, end: usize) -> Option<usize> {
         self.successes(path, end).max()
     }
@@ -91,6 +98,8 @@ pub(super) fn check(
             return Err(format!("step {} was undone while an agent worked on it", step.name));
         }
         match (facts.done(&path, end), undone) {
+            // What is done again after the loss may come when others are about to be undone: any place in the order is right.
+            (Some(_), Some(_)) if early.is_some() && facts.has_late_work(step) => {}
             // What is done again because of its judge counts from the last time.
             (Some(done), Some(_)) if early.is_some() => {
                 order.push((facts.last_done(&path, began.unwrap_or(end)).unwrap_or(done), began));
@@ -103,7 +112,8 @@ pub(super) fn check(
             }
             _ => {}
         }
-        if undone.is_some() && is_named && !message.contains("about to be undone") {
+        let is_read = undone.is_some_and(|undone| undone < facts.surely_read);
+        if is_read && is_named && !message.contains("about to be undone") {
             return Err(format!("step {} is undone and named as not undone: {message}", step.name));
         }
         if phase == FinalPhase::Compensated && is_named {
