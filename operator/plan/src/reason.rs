@@ -91,6 +91,8 @@ pub enum Reason {
     DecisionRequired,
     /// A step of a run still waits for a person.
     DecisionReminder,
+    /// Nobody decided about a step in time.
+    DecisionTimedOut,
     /// The latest run ended well.
     RunSucceeded,
     /// The latest run failed.

@@ -1,6 +1,6 @@
 //! What waits for people: what the status says of it, when they are told and reminded, and what they have decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
@@ -95,6 +95,7 @@ pub(super) fn tell(mut plan: Plan, object: &Workflow, observed: &Observed, now: 
         let message = message.chars().take(NOTE_LENGTH).collect();
         notes.push(Effect::Event(Note { warning: reason == Reason::DecisionReminder, reason, message }));
     }
+    notes.extend(timed_out(object, before, &summary.waiting, now));
     // First of all: a write that fails must not keep people from hearing of it.
     plan.effects.splice(0..0, notes);
     let next = summary.waiting.iter().flat_map(reminders).filter(|at| *at > now).min();
@@ -105,6 +106,33 @@ pub(super) fn tell(mut plan: Plan, object: &Workflow, observed: &Observed, now: 
         };
     }
     plan
+}
+
+/// Questions that are not asked any more because their time was over before anybody decided.
+fn timed_out(object: &Workflow, before: &[WaitingStatus], asked: &[WaitingStep], now: Timestamp) -> Vec<Effect> {
+    let still: BTreeSet<String> = asked.iter().map(id).collect();
+    let decisions = decisions(object);
+    let decided = |known: &WaitingStatus| {
+        let id =
+            |said: &StepDecision| names::question(said.run.as_str(), said.step.as_str(), said.attempt, said.generation);
+        decisions.iter().any(|said| id(said) == known.id && time(said.decision.at) < known.until)
+    };
+    let ended = before.iter().filter(|known| known.until <= time(now) && !still.contains(&known.id) && !decided(known));
+    ended
+        .map(|known| {
+            let mut parts = known.id.split('/');
+            let (run, step) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let follows = match known.on_timeout {
+                TimeoutDecision::Reject => "rejected",
+                TimeoutDecision::Approve => "approved",
+            };
+            let (whom, until) = (&known.whom, &known.until.0);
+            let message =
+                format!("step {step} of run {run} waited for {whom} until {until} and nobody decided: it is {follows}");
+            let message = message.chars().take(NOTE_LENGTH).collect();
+            Effect::Event(Note { warning: true, reason: Reason::DecisionTimedOut, message })
+        })
+        .collect()
 }
 
 /// What people have decided lately, as the webhook has stamped it. Nobody else can have written it.

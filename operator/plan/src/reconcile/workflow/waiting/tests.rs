@@ -75,6 +75,38 @@ fn reminders_come_when_they_are_due_and_once_each() {
 }
 
 #[test]
+fn a_question_whose_time_is_over_is_told_once_unless_somebody_decided() {
+    let told_of = |object: &Workflow, asked: &Observed, time: &str| -> Vec<String> {
+        let plan = tell(Plan::accepted(Vec::new()), object, asked, at(time));
+        let note = |effect: &Effect| match effect {
+            Effect::Event(note) => Some(format!("{:?}: {}", note.reason, note.message)),
+            _ => None,
+        };
+        plan.effects.iter().filter_map(note).collect()
+    };
+    let mut gone = observed();
+    gone.summary.as_mut().unwrap().waiting.clear();
+    let mut object = after("12:00");
+    assert_eq!(
+        told_of(&object, &gone, "14:01"),
+        [
+            "DecisionTimedOut: step sign-off of run audit-1 waited for Group legal until 2026-11-21T14:00:00Z and nobody \
+             decided: it is rejected"
+        ]
+    );
+    // The supervisor has not taken it back yet; or it was over before its time, as when the run was cancelled.
+    assert_eq!(told_of(&object, &observed(), "14:01"), [""; 0]);
+    assert_eq!(told_of(&object, &gone, "13:59"), [""; 0]);
+    // The status that follows holds the question no more.
+    object.status.as_mut().unwrap().waiting = status(&object, &gone, at("14:01"));
+    assert_eq!(told_of(&object, &gone, "14:02"), [""; 0]);
+    let stamp = r#"[{"run":"audit-1","step":"sign-off","attempt":1,"generation":3,"approved":true,"by":"ada","at":"2026-11-21T13:59:59Z"}]"#;
+    let mut decided = after("12:00");
+    decided.metadata.annotations = Some([(names::ANNOTATION_DECISIONS.to_owned(), stamp.to_owned())].into());
+    assert_eq!(told_of(&decided, &gone, "14:01"), [""; 0]);
+}
+
+#[test]
 fn the_status_names_the_question_and_its_approvers() {
     let waiting = &status(&workflow(&json!({})), &observed(), at("11:30"))[0];
     assert_eq!(
