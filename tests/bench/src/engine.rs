@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -26,6 +27,10 @@ use tetrarch_protocol::{
     subject::{self, Subject},
 };
 use tetrarch_testkit::nats::NatsServer;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::process::Process;
 
@@ -78,16 +83,23 @@ impl Engine {
         };
         bus.put(stream::CONFIG_BUCKET, &snapshot::supervisor_key(&supervisor), serde_json::to_vec(&configuration)?)
             .await?;
-        let settings = [
-            ("TETRARCH_BUS_URL", url.clone()),
-            ("TETRARCH_DOMAIN", "bench".to_owned()),
-            ("TETRARCH_SUPERVISOR", supervisor.to_string()),
-            ("POD_NAME", "bench-0".to_owned()),
-            ("TETRARCH_HTTP_ADDR", "127.0.0.1:0".to_owned()),
-            ("TETRARCH_LOG", "warn".to_owned()),
-        ];
-        let process = Process::start("tetrarch-supervisor", &["serve"], &settings)?;
+        let process = start_supervisor(&url, "127.0.0.1:0".parse()?)?;
         Ok(Self { bus, process, supervisor, pool, url })
+    }
+
+    /// Kills the supervisor and starts another; the time until that one has read the journal and is ready.
+    pub async fn restart(&mut self) -> Result<Duration> {
+        // Nobody else takes the port in this moment: it is free, and another one is given out to whoever asks for any.
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        // The one before keeps its part of the CPU until it is gone.
+        self.process.end()?;
+        let begin = Instant::now();
+        self.process = start_supervisor(&self.url, address)?;
+        while !is_ready(address).await {
+            ensure!(begin.elapsed() < Duration::from_mins(5), "the supervisor is not ready again");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(begin.elapsed())
     }
 
     /// Asks for one run of a definition and watches the stream until it ends.
@@ -146,6 +158,30 @@ impl Engine {
     }
 }
 
+fn start_supervisor(url: &str, http: SocketAddr) -> Result<Process> {
+    let settings = [
+        ("TETRARCH_BUS_URL", url.to_owned()),
+        ("TETRARCH_DOMAIN", "bench".to_owned()),
+        ("TETRARCH_SUPERVISOR", supervisor()?.to_string()),
+        ("POD_NAME", "bench-0".to_owned()),
+        ("TETRARCH_HTTP_ADDR", http.to_string()),
+        ("TETRARCH_LOG", "warn".to_owned()),
+    ];
+    Process::start("tetrarch-supervisor", &["serve"], &settings)
+}
+
+/// Whether the probe of readiness is answered with 200.
+async fn is_ready(address: SocketAddr) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    ask.await.is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
+}
+
 /// Name of the one supervisor.
 pub fn supervisor() -> Result<Name> {
     Ok("bench".parse()?)
@@ -202,10 +238,15 @@ pub fn pipeline(workflow: &str, stages: usize) -> Result<Definition> {
 
 /// One task for each of many items, all at once.
 pub fn map(workflow: &str, items: usize) -> Result<Definition> {
+    windowed_map(workflow, items, u32::try_from(items)?)
+}
+
+/// One task for each of many items, so many at once.
+pub fn windowed_map(workflow: &str, items: usize, max_parallel: u32) -> Result<Definition> {
     let step = MapStep {
-        items: Value::Array((0..items).map(|number| json!(number)).collect()),
+        items: json!({"from": 1, "to": items}),
         task: task()?,
-        max_parallel: u32::try_from(items)?,
+        max_parallel,
         min_success_percent: 100,
         reduce: Reduce::Collect,
     };

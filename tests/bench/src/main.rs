@@ -12,6 +12,7 @@ mod admission;
 mod cores;
 mod engine;
 mod floor;
+mod long;
 mod process;
 mod quantile;
 mod reconcile;
@@ -74,6 +75,9 @@ struct EngineArguments {
     /// Tasks for each throughput figure.
     #[arg(long, default_value_t = 5_000)]
     tasks: usize,
+    /// Items of the longest map; the API allows 100,000.
+    #[arg(long, default_value_t = 100_000)]
+    items: usize,
     /// Runs of the five-stage pipeline.
     #[arg(long, default_value_t = 100)]
     patterns: usize,
@@ -100,6 +104,7 @@ async fn engine_tables(arguments: &EngineArguments) -> Result<()> {
     let memory = sequential(arguments).await?;
     decomposition().await?;
     throughput(arguments).await?;
+    long::table(arguments.items).await?;
     println!("## Memory (MiB resident)\n\n| process | at rest | peak |\n|---|---|---|");
     for line in memory {
         println!("{line}");

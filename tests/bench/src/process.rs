@@ -54,6 +54,13 @@ impl Process {
         Self::spawn(name, command, &[], &[])
     }
 
+    /// Kills it and waits until it is gone.
+    pub fn end(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
