@@ -1,9 +1,7 @@
 //! Wiring and the order of shutdown: drain on SIGTERM, then flush, then stop serving.
 
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tetrarch_serving::stop::stop_signal;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
