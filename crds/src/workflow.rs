@@ -21,7 +21,7 @@ pub use self::{
     auto::{AutoStep, Planner},
     gate::{Gate, GateFailure, HandoffSchema, Judge, SchemaRef},
     hand_over::HandOver,
-    map::{BuiltinReducer, MapStep, Reduce},
+    map::{BuiltinReducer, ItemsFrom, MapStep, Reduce},
     repeated::{ExhaustedPolicy, LoopStep},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
     schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},

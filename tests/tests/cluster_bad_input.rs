@@ -25,9 +25,14 @@ async fn what_cannot_work_is_refused_or_explained_in_the_conditions() -> Result<
     let ns = Some(department.name.as_str());
     let agent = json!({"agent": {"capability": "scripted"}});
     let step = |name: &str, after: &[&str]| json!({"name": name, "after": after, "task": agent});
-    let cases: [(&str, Value, &[&str]); 4] = [
+    let cases: [(&str, Value, &[&str]); 5] = [
         ("cycle", json!([step("a", &["b"]), step("b", &["a"])]), &[".after[0]", "cycle", "remove one"]),
         ("unknown-step", json!([step("a", &["nobody"])]), &["spec.steps[0].after[0]", "nobody"]),
+        (
+            "stream-of-no-map",
+            json!([step("a", &[]), {"name": "b", "map": {"itemsFrom": {"step": "a"}, "task": agent}}]),
+            &["spec.steps[1].map.itemsFrom.step", "is no map", "name a map step"],
+        ),
         ("bad-cel", json!([{"name": "a", "when": "params.x ==", "task": agent}]), &["spec.steps[0].when"]),
         (
             "unknown-output",

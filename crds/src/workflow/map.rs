@@ -10,8 +10,12 @@ use crate::shared::AnyJson;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MapStep {
-    /// The list: a `${…}` expression that yields one, a literal list, or a range `{from, to, step}` of whole numbers from `from` to `to`, both included, by `step` (1 if it is left out).
-    pub items: AnyJson,
+    /// The list: a `${…}` expression that yields one, a literal list, or a range `{from, to, step}` of whole numbers from `from` to `to`, both included, by `step` (1 if it is left out). Either this or `itemsFrom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<AnyJson>,
+    /// The map step whose outputs are the items, each as soon as it is there, while that step still runs. Either this or `items`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_from: Option<ItemsFrom>,
     /// The task for one item; its input reads `item` and `index`.
     pub task: Task,
     /// Items that are worked on at once. Default 100.
@@ -26,6 +30,16 @@ pub struct MapStep {
     /// What becomes of the results. Default: builtin Collect.
     #[serde(default)]
     pub reduce: Reduce,
+}
+
+/// Where the items of a map come from one by one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemsFrom {
+    /// Name of a map step without a gate. This step begins when that one does, waits for it and need not name it in `after`; what failed there within its
+    /// `minSuccessPercent` is no item here, and its output cannot be read here.
+    #[schemars(length(min = 1, max = 63))]
+    pub step: String,
 }
 
 /// What becomes of the results of a map.

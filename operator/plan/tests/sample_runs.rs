@@ -150,3 +150,9 @@ fn results_are_reduced_by_sums_expressions_and_trees() {
     let output = ended("workflow-map-reduce.yaml", &json!({})).output().unwrap();
     assert_eq!(output, json!({"total": {"amount": 12}, "large": 2, "last": 9}));
 }
+
+#[test]
+fn what_one_map_has_read_another_one_checks_at_once() {
+    let output = ended("workflow-streams.yaml", &json!({})).output().unwrap();
+    assert_eq!(output, json!({"pages": [2, 3, 4], "words": 1000}));
+}

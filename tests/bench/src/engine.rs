@@ -245,6 +245,7 @@ pub fn map(workflow: &str, items: usize) -> Result<Definition> {
 pub fn windowed_map(workflow: &str, items: usize, max_parallel: u32) -> Result<Definition> {
     let step = MapStep {
         items: json!({"from": 1, "to": items}),
+        items_from: None,
         task: task()?,
         max_parallel,
         min_success_percent: 100,

@@ -1,5 +1,7 @@
 //! What a workflow is, after parsing: typed, validated, with all defaults filled in. Travels to the Supervisor as JSON.
 
+mod map;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde_json::Value;
 
 use super::{approval::Approval, auto::AutoStep, child::SubWorkflow, hand_over::HandOver};
 use crate::{fairness, id::Name, priority::Class};
+
+pub use map::{MapStep, Reduce};
 
 /// A validated workflow definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,6 +120,21 @@ pub struct Step {
     /// The task that undoes the step after it was done; only of a step that is one task, in a run that compensates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate: Option<Task>,
+}
+
+impl Step {
+    /// The step whose outputs are the items of this one while it runs.
+    pub fn streams_from(&self) -> Option<&Name> {
+        match &self.kind {
+            StepKind::Map(map) => map.items_from.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The steps that it waits for: those that must have ended, and the one that must have started.
+    pub fn before(&self) -> impl Iterator<Item = &Name> {
+        self.after.iter().chain(self.streams_from())
+    }
 }
 
 /// What a step does.
@@ -260,47 +279,6 @@ impl Retry {
         let growth = self.factor.saturating_pow(failed.saturating_sub(1));
         self.initial.saturating_mul(growth).min(self.max)
     }
-}
-
-/// One task per item and a reduction of the outputs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MapStep {
-    /// Template that yields the list of items, or a range of numbers: `{from, to, step}`.
-    pub items: Value,
-    /// The task for one item.
-    pub task: Task,
-    /// Items that are worked on at once.
-    pub max_parallel: u32,
-    /// Share of items, in percent, that must succeed.
-    pub min_success_percent: u32,
-    /// What becomes of the outputs.
-    pub reduce: Reduce,
-}
-
-/// What becomes of the outputs of a map.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Reduce {
-    /// The list of outputs in the order of the items.
-    Collect,
-    /// The sum of numbers, or of each numeric field.
-    Sum,
-    /// One object with the fields of all.
-    Merge,
-    /// The most frequent output.
-    Vote,
-    /// A task that gets the list of outputs as `results`.
-    Task(Task),
-    /// What a CEL expression makes of the list of outputs, which it reads as `results`.
-    Expression(String),
-    /// Tasks that get so many outputs at most as `results`; what they make of them is reduced in the same way until one is left.
-    Tree {
-        /// The task of each group.
-        task: Task,
-        /// Most outputs of a group, 2 or more.
-        fan_in: u32,
-    },
 }
 
 /// The same task to several agents, and a choice among their answers.

@@ -9,6 +9,7 @@ mod hand_over;
 mod map;
 mod question;
 mod repeated;
+mod stream;
 
 #[cfg(test)]
 mod tests;
@@ -52,18 +53,23 @@ pub fn validate(definition: &Definition) -> Vec<Violation> {
     check::Checker::new(definition).run()
 }
 
-/// For each step, the steps that have ended when it starts: those it comes after, directly or through others.
+/// For each step, the steps that have ended when it starts: those it comes after, directly or through others. The one whose outputs it
+/// streams has only begun, so what that one comes after has ended.
 pub(super) fn upstream(definition: &Definition) -> Vec<BTreeSet<usize>> {
     let position = |name: &crate::id::Name| definition.steps.iter().position(|step| step.name == *name);
     let direct: Vec<Vec<usize>> =
         definition.steps.iter().map(|step| step.after.iter().filter_map(position).collect()).collect();
+    let source: Vec<Option<usize>> =
+        definition.steps.iter().map(|step| step.streams_from().and_then(position)).collect();
     (0..direct.len())
         .map(|step| {
             let mut found = BTreeSet::new();
-            let mut open = direct[step].clone();
+            let mut seen = BTreeSet::new();
+            let mut open = vec![step];
             while let Some(next) = open.pop() {
-                if found.insert(next) {
-                    open.extend(&direct[next]);
+                if seen.insert(next) {
+                    found.extend(&direct[next]);
+                    open.extend(direct[next].iter().chain(&source[next]));
                 }
             }
             found

@@ -51,7 +51,12 @@ pub(super) fn task_step(of: &str, after: &[&str]) -> Step {
 }
 
 pub(super) fn map(items: Value, reduce: Reduce) -> MapStep {
-    MapStep { items, task: once(json!("${item}")), max_parallel: 2, min_success_percent: 100, reduce }
+    MapStep { items, items_from: None, task: once(json!("${item}")), max_parallel: 2, min_success_percent: 100, reduce }
+}
+
+/// A map over the outputs of another one as they come.
+pub(super) fn streamed(from: &str, reduce: Reduce) -> MapStep {
+    MapStep { items_from: Some(name(from)), ..map(Value::Null, reduce) }
 }
 
 pub(super) fn map_step(of: &str, after: &[&str], map: MapStep) -> Step {

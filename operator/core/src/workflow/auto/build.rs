@@ -58,6 +58,7 @@ fn build_step(index: usize, planned: &PlannedStep, auto: &AutoStep) -> Step {
                 List::Input(name) => input_of(name),
                 List::Step(name) => output_of(name),
             },
+            items_from: None,
             task,
             max_parallel: auto.max_parallel,
             min_success_percent: 100,

@@ -19,6 +19,8 @@ const EVERYWHERE: [Variable; 3] = [Variable::Params, Variable::Steps, Variable::
 pub(super) struct Checker<'d> {
     pub(super) definition: &'d Definition,
     upstream: Vec<BTreeSet<usize>>,
+    /// The step whose outputs the one that is checked gets while both run.
+    streamed: Option<&'d Name>,
     violations: Vec<Violation>,
 }
 
@@ -26,7 +28,7 @@ impl<'d> Checker<'d> {
     pub(super) fn new(definition: &'d Definition) -> Self {
         // The closure of a definition that is far too large is not worth its time; the size is the violation then.
         let upstream = if definition.steps.len() > MAX_STEPS { Vec::new() } else { upstream(definition) };
-        Self { definition, upstream, violations: Vec::new() }
+        Self { definition, upstream, streamed: None, violations: Vec::new() }
     }
 
     pub(super) fn run(mut self) -> Vec<Violation> {
@@ -112,6 +114,8 @@ impl<'d> Checker<'d> {
                     self.add(field, message, format!("write one of {}", self.step_names()));
                 }
             }
+            // What cannot be streamed from is told where the step is checked.
+            edges[index].extend(step.streams_from().and_then(|name| known.get(name)).filter(|from| **from != index));
         }
         for cycle in cycle::find(&edges) {
             // `after` points backwards, people read forwards: a -> b means that b waits for a.
@@ -119,13 +123,20 @@ impl<'d> Checker<'d> {
             names.extend(names.first().copied());
             let (last, first) = (cycle[cycle.len() - 1], cycle[0]);
             let entry = definition.steps[last].after.iter().position(|name| *name == definition.steps[first].name);
-            let field = format!("spec.steps[{last}].after[{}]", entry.unwrap_or_default());
-            let remedy = "remove one of these from the `after` of the next";
+            let is_streamed = entry.is_none() && definition.steps[last].streams_from().is_some();
+            let field = match is_streamed {
+                true => format!("spec.steps[{last}].map.itemsFrom.step"),
+                false => format!("spec.steps[{last}].after[{}]", entry.unwrap_or_default()),
+            };
+            let remedy = match is_streamed {
+                true => "name another step, or remove one of these from the `after` of the next",
+                false => "remove one of these from the `after` of the next",
+            };
             self.add(field, format!("steps wait for each other in a cycle: {}", names.join(" -> ")), remedy);
         }
     }
 
-    fn step_names(&self) -> String {
+    pub(super) fn step_names(&self) -> String {
         let mut names: Vec<&str> = self.definition.steps.iter().map(|step| step.name.as_str()).take(20).collect();
         if self.definition.steps.len() > names.len() {
             names.push("…");
@@ -133,9 +144,11 @@ impl<'d> Checker<'d> {
         names.join(", ")
     }
 
-    fn check_step(&mut self, index: usize, step: &Step) {
+    fn check_step(&mut self, index: usize, step: &'d Step) {
         let field = format!("spec.steps[{index}]");
         let upstream = self.upstream.get(index).cloned().unwrap_or_default();
+        self.streamed = step.streams_from();
+        self.check_stream(&field, index, step);
         if let Some(when) = &step.when {
             let field = format!("{field}.when");
             self.check_condition(&field, when, &[], &upstream);
@@ -358,7 +371,13 @@ impl<'d> Checker<'d> {
                 self.add(field, message, format!("write steps.<name> with one of {}", self.step_names()));
                 continue;
             };
-            if !upstream.contains(&step) {
+            if upstream.contains(&step) {
+                continue;
+            }
+            if self.streamed.is_some_and(|streamed| streamed.as_str() == name) {
+                let message = format!("it reads the output of step {name:?}, which has not ended when this one begins");
+                self.add(field, message, "read `item`, or write map.items and `after` instead of map.itemsFrom");
+            } else {
                 let message = format!("it reads the output of step {name:?} without waiting for it");
                 let place = field.split('.').take(2).collect::<Vec<_>>().join(".");
                 self.add(field, message, format!("add {name:?} to {place}.after"));

@@ -20,21 +20,7 @@ impl Checker<'_> {
         map: &'t MapStep,
         upstream: &BTreeSet<usize>,
     ) -> Vec<Placed<'t>> {
-        let items = format!("{field}.items");
-        match &map.items {
-            Value::String(text) if !is_whole(text) => {
-                self.add(&items, "this is a text", "write ${…} around an expression that yields a list");
-            }
-            Value::Array(_) | Value::String(_) => self.check_template(&items, &map.items, &[], upstream),
-            Value::Object(written) => {
-                self.check_range(&items, written);
-                self.check_template(&items, &map.items, &[], upstream);
-            }
-            _ => {
-                let remedy = "write a list, ${…} with an expression that yields one, or {from, to, step}";
-                self.add(&items, "this is no list", remedy);
-            }
-        }
+        self.check_items(field, map, upstream);
         if map.max_parallel == 0 {
             self.add(format!("{field}.maxParallel"), "no item could ever start", "write 1 or more");
         }
@@ -62,6 +48,34 @@ impl Checker<'_> {
             Reduce::Collect | Reduce::Sum | Reduce::Merge | Reduce::Vote => {}
         }
         placed
+    }
+
+    /// Exactly one place that items come from.
+    fn check_items(&mut self, field: &str, map: &MapStep, upstream: &BTreeSet<usize>) {
+        let items = format!("{field}.items");
+        match &map.items {
+            Value::Null if map.items_from.is_some() => {}
+            Value::Null => {
+                let remedy = "write items with a list, or itemsFrom with the map step whose outputs are the items";
+                self.add(&items, "there are no items", remedy);
+            }
+            _ if map.items_from.is_some() => {
+                let remedy = "remove it, or remove items";
+                self.add(format!("{field}.itemsFrom"), "the items are written in items already", remedy);
+            }
+            Value::String(text) if !is_whole(text) => {
+                self.add(&items, "this is a text", "write ${…} around an expression that yields a list");
+            }
+            Value::Array(_) | Value::String(_) => self.check_template(&items, &map.items, &[], upstream),
+            Value::Object(written) => {
+                self.check_range(&items, written);
+                self.check_template(&items, &map.items, &[], upstream);
+            }
+            _ => {
+                let remedy = "write a list, ${…} with an expression that yields one, or {from, to, step}";
+                self.add(&items, "this is no list", remedy);
+            }
+        }
     }
 
     /// A range is checked as far as it is known.

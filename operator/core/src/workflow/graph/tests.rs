@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workflow::{
-    definition::{FailurePolicy, GateFailure, Gather, Late, Reduce, Step, StepKind, Wait},
+    definition::{FailurePolicy, GateFailure, Gather, Late, MapStep, Reduce, Step, StepKind, Wait},
     samples::{
-        approval, branch, definition, holds, judged, map, map_step, once, repeated, scatter, stage, step, task_step,
+        approval, branch, definition, holds, judged, map, map_step, once, repeated, scatter, stage, step, streamed,
+        task_step,
     },
 };
 
@@ -453,9 +454,83 @@ fn a_gate_does_not_undo_what_the_run_keeps() {
 #[case::reads_an_item(map(json!([1]), Reduce::Expression("item".to_owned())), "spec.steps[0].map.reduce.expression: \"item\" has a value only in the task of a map")]
 #[case::no_end(map(json!({"from": 1}), Reduce::Collect), "spec.steps[0].map.items: a range needs \"to\"")]
 #[case::never_ends(map(json!({"from": 1, "to": "${params.n}", "step": 0}), Reduce::Collect), "spec.steps[0].map.items: a range with the step 0 never ends")]
-fn a_map_that_cannot_work_is_refused(#[case] written: crate::workflow::definition::MapStep, #[case] expected: &str) {
+fn a_map_that_cannot_work_is_refused(#[case] written: MapStep, #[case] expected: &str) {
     let mut written = definition(vec![map_step("a", &[], written)]);
     written.parameters.insert("n".to_owned(), None);
     let told: Vec<String> = validate(&written).iter().map(ToString::to_string).collect();
     assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+}
+
+/// A map `a`, a task `t`, a map `g` with a gate, and a step that streams.
+fn streaming(of: Step) -> Vec<String> {
+    let mut gated = map_step("g", &[], map(json!([]), Reduce::Collect));
+    gated.gate = Some(holds("true", GateFailure::Fail));
+    told(vec![map_step("a", &["t"], map(json!([]), Reduce::Collect)), task_step("t", &[]), gated, of])
+}
+
+#[rstest]
+#[case::no_such_step(
+    map_step("b", &[], streamed("x", Reduce::Collect)),
+    "spec.steps[3].map.itemsFrom.step: there is no step \"x\": write one of a, g"
+)]
+#[case::itself(
+    map_step("b", &[], streamed("b", Reduce::Collect)),
+    "spec.steps[3].map.itemsFrom.step: a step cannot get its items from itself: write one of a, g"
+)]
+#[case::no_map(
+    map_step("b", &[], streamed("t", Reduce::Collect)),
+    "spec.steps[3].map.itemsFrom.step: step \"t\" is no map, so it has no items that could come one by one: name a map step, or write `after` and map.items with its output"
+)]
+#[case::gated(
+    map_step("b", &[], streamed("g", Reduce::Collect)),
+    "spec.steps[3].map.itemsFrom.step: the gate of step \"g\" looks at its output when all of its items are done: remove that gate, or write `after` and map.items here, so that this step waits for it"
+)]
+#[case::waits_for_it_as_well(
+    map_step("b", &["t", "a"], streamed("a", Reduce::Collect)),
+    "spec.steps[3].after[1]: step \"a\" has to end before this one, so nothing of it comes while it runs: remove it from `after`, for itemsFrom waits for its items, or write map.items instead"
+)]
+#[case::both(
+    map_step("b", &[], MapStep { items: json!([1]), ..streamed("a", Reduce::Collect) }),
+    "spec.steps[3].map.itemsFrom: the items are written in items already: remove it, or remove items"
+)]
+#[case::neither(
+    map_step("b", &[], map(Value::Null, Reduce::Collect)),
+    "spec.steps[3].map.items: there are no items: write items with a list, or itemsFrom with the map step whose outputs are the items"
+)]
+#[case::condition_over_the_output(
+    when(map_step("b", &[], streamed("a", Reduce::Collect)), "steps.a.output == []"),
+    "spec.steps[3].when: it reads the output of step \"a\", which has not ended when this one begins: read `item`, or write map.items and `after` instead of map.itemsFrom"
+)]
+#[case::input_over_the_output(
+    map_step("b", &[], MapStep { task: once(json!("${steps.a.output}")), ..streamed("a", Reduce::Collect) }),
+    "spec.steps[3].map.task.input: it reads the output of step \"a\", which has not ended when this one begins"
+)]
+#[case::reduction_over_the_output(
+    map_step("b", &[], streamed("a", Reduce::Expression("steps.a.output".to_owned()))),
+    "spec.steps[3].map.reduce.expression: it reads the output of step \"a\", which has not ended when this one begins"
+)]
+fn streams_that_cannot_be_are_told(#[case] of: Step, #[case] expected: &str) {
+    let told = streaming(of);
+    assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+}
+
+#[test]
+fn maps_that_stream_from_each_other_are_a_cycle() {
+    let stream = |of, after: &[&str], from| map_step(of, after, streamed(from, Reduce::Collect));
+    let expected = "spec.steps[1].map.itemsFrom.step: steps wait for each other in a cycle: b -> a -> b: name another step, or remove one of these from the `after` of the next";
+    assert_eq!(told(vec![stream("a", &[], "b"), stream("b", &[], "a")]), [expected]);
+    let expected = "spec.steps[1].after[0]: steps wait for each other in a cycle: b -> a -> b: remove one of these from the `after` of the next";
+    assert_eq!(told(vec![stream("a", &[], "b"), map_step("b", &["a"], map(json!([]), Reduce::Collect))]), [expected]);
+}
+
+#[test]
+fn a_map_that_streams_reads_what_the_other_one_waited_for() {
+    let mut of = streamed("a", Reduce::Collect);
+    of.task = once(json!("${item} ${steps.t.output}"));
+    let mut steps = vec![task_step("t", &[]), map_step("a", &["t"], map(json!([]), Reduce::Collect))];
+    steps.extend([map_step("b", &[], of), with_input("c", &["b", "a"], json!("${steps.a.output}"))]);
+    assert_eq!(told(steps.clone()), [""; 0]);
+    // A condition may skip the one that streams while the other one runs.
+    steps[3].after.pop();
+    assert_eq!(told(steps).len(), 1);
 }

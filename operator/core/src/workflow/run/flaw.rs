@@ -36,6 +36,8 @@ mod switched {
         Approval,
         /// What is done is done again when the run is opened again.
         DoneTwice,
+        /// A map begins with items that do not exist yet.
+        Stream,
     }
 
     thread_local! {
@@ -116,6 +118,10 @@ mod switched {
     pub(in super::super) fn repeats_what_is_done() -> bool {
         FLAW.get() == Some(Flaw::DoneTwice)
     }
+
+    pub(in super::super) fn streams_early() -> bool {
+        FLAW.get() == Some(Flaw::Stream)
+    }
 }
 
 #[cfg(not(test))]
@@ -185,5 +191,10 @@ pub(super) const fn reduces_early() -> bool {
 
 #[cfg(not(test))]
 pub(super) const fn repeats_what_is_done() -> bool {
+    false
+}
+
+#[cfg(not(test))]
+pub(super) const fn streams_early() -> bool {
     false
 }

@@ -137,7 +137,9 @@ fn open_tasks(body: &Body) -> Vec<(Part, &TaskState)> {
     match body {
         // While it is reduced, items may still be open.
         Body::Map(map) => {
-            let items = map.tasks.iter().take(map.opened).enumerate().map(|(index, task)| (Part::Item(index), task));
+            // Those of a stream open as they come.
+            let reached = if map.incoming.is_some() { map.tasks.len() } else { map.opened };
+            let items = map.tasks.iter().take(reached).enumerate().map(|(index, task)| (Part::Item(index), task));
             let groups = map.tree.iter().flat_map(|tree| {
                 let opened = tree.groups.iter().take(tree.opened).enumerate();
                 opened.map(|(group, (task, _))| (Part::Group { level: tree.level, group }, task))
@@ -374,7 +376,7 @@ pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, S
     match (&state.steps[key.step].body, key.part) {
         (Body::Map(map), Part::Item(index)) => {
             scope = scope
-                .with(Variable::Item, Cow::Borrowed(&map.items[index]))
+                .with(Variable::Item, state.item(plan, key.step, map, index))
                 .with(Variable::Index, Cow::Owned(Value::from(index)));
         }
         (Body::Task(task), Part::Only) => {

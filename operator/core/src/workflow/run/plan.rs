@@ -44,6 +44,10 @@ pub(super) struct Plan {
 pub(super) struct StepPlan {
     /// Steps that wait for this one.
     pub(super) dependents: Vec<usize>,
+    /// Maps whose items are the outputs of this one.
+    pub(super) streams: Vec<usize>,
+    /// The map whose outputs are the items of this one.
+    pub(super) stream_from: Option<usize>,
     pub(super) when: Option<Expression>,
     pub(super) body: BodyPlan,
     pub(super) gate: Option<GatePlan>,
@@ -51,6 +55,13 @@ pub(super) struct StepPlan {
     pub(super) question: Option<Template>,
     /// Input of the task that undoes the step.
     compensate: Option<Template>,
+}
+
+impl StepPlan {
+    /// Whether no other step waits for it.
+    pub(super) const fn is_last(&self) -> bool {
+        self.dependents.is_empty() && self.streams.is_empty()
+    }
 }
 
 /// What a gate asks, made ready to run.
@@ -184,9 +195,17 @@ impl Plan {
                 Some(message) => Some(template(&Value::String(message))?),
                 None => None,
             };
-            steps.push(StepPlan { dependents: Vec::new(), when, body, gate, question, compensate });
+            let stream_from = match step.streams_from() {
+                Some(source) => Some(*self.by_name.get(source)?),
+                None => None,
+            };
+            let (dependents, streams) = (Vec::new(), Vec::new());
+            steps.push(StepPlan { dependents, streams, stream_from, when, body, gate, question, compensate });
         }
         for (index, step) in self.definition.steps.iter().enumerate() {
+            if let Some(source) = steps[index].stream_from {
+                steps[source].streams.push(index);
+            }
             for before in &step.after {
                 steps[*self.by_name.get(before)?].dependents.push(index);
             }

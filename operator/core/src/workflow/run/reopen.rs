@@ -17,6 +17,7 @@ use super::{
     plan::Plan,
     state::{Body, Part, State, Status, StepState, TaskKey, TaskState},
     step::Fold,
+    stream::keep_same_items,
 };
 use crate::{
     id::{Name, TaskPath},
@@ -108,8 +109,11 @@ impl State {
 }
 
 fn follows_kept(plan: &Plan, step: usize, kept: &[bool]) -> bool {
-    let before = plan.definition.steps[step].after.iter();
-    before.filter_map(|name| plan.step(name.as_str())).all(|before| kept[before])
+    are_kept(plan, plan.definition.steps[step].before(), kept)
+}
+
+fn are_kept<'n>(plan: &Plan, before: impl IntoIterator<Item = &'n Name>, kept: &[bool]) -> bool {
+    before.into_iter().filter_map(|name| plan.step(name.as_str())).all(|before| kept[before])
 }
 
 impl Fold<'_> {
@@ -188,11 +192,23 @@ impl Fold<'_> {
         }
         let kept = self.state.kept(self.plan);
         let round = self.state.control.round + 1;
-        for step in (0..kept.len()).filter(|step| !kept[*step]) {
-            let left = self.what_is_left(step, follows_kept(self.plan, step, &kept), unknown);
-            let after = &self.plan.definition.steps[step].after;
-            let waits_for = after.iter().filter(|name| self.plan.step(name.as_str()).is_none_or(|step| !kept[step]));
-            let before = &self.state.steps[step];
+        let steps = &self.plan.definition.steps;
+        let mut every_left: Vec<Option<Body>> = (0..kept.len())
+            .map(|step| match kept[step] {
+                true => None,
+                // Whether the items of a stream are the same is seen item by item.
+                false => self.what_is_left(step, are_kept(self.plan, &steps[step].after, &kept), unknown),
+            })
+            .collect();
+        keep_same_items(self.plan, &kept, &mut every_left);
+        for (step, left) in every_left.into_iter().enumerate().filter(|(step, _)| !kept[*step]) {
+            let before = steps[step].before();
+            let waits_for = before.filter(|name| self.plan.step(name.as_str()).is_none_or(|step| !kept[step]));
+            let waits_for = waits_for.count();
+            let before = &mut self.state.steps[step];
+            // What is reduced again has given all that it gives.
+            let keeps_stream = matches!(&left, Some(Body::Map(map)) if map.is_reducing());
+            let stream = if keeps_stream { std::mem::take(&mut before.stream) } else { Vec::new() };
             let fresh = StepState {
                 is_doubtful: before.is_doubtful && before.phase != StepPhase::Compensated,
                 last_attempt: round.saturating_mul(ATTEMPTS_PER_ROUND),
@@ -200,7 +216,8 @@ impl Fold<'_> {
                 judged: before.judged,
                 // What was to be done is begun again; what was still to be approved is planned anew.
                 planned: before.planned.clone().filter(|_| matches!(left, Some(Body::Task(_)))),
-                ..StepState::pending(waits_for.count())
+                stream,
+                ..StepState::pending(waits_for)
             };
             self.state.steps[step] = fresh;
             self.state.control.left.remove(&step);

@@ -10,6 +10,7 @@
 //! | I3 one accepted effect | attempts, effects as agents count them, the output | `Duplicates`, `Deduplication`, `Fallback`, `HandOver` |
 //! | I8 compensation | once, in reverse, one at a time, never what was not begun, and when a gate says so | `OrderOfCompensation`, `GateThatUndoes` |
 //! | I9 order | nothing starts before what it depends on, and has passed its judge; no plan before it is made and approved | `Dependencies`, `Judgement`, `Tree`, `Approval` |
+//! | items of a stream | none is worked on before it is done in the other map, never more at once than allowed | `Stream` |
 //! | a run that is opened again | what is done is not begun again, ends and openings alternate | `DoneTwice` |
 //! | I11 the same seed, the same trace | two simulations of a seed | `Chance` |
 //!
@@ -349,7 +350,14 @@ fn the_checks_find_an_engine_that_reduces_too_early() {
         matches!(map.reduce, Reduce::Tree { .. }) && maps::count(map) > 4
     };
     assert_eq!(caught(None, with(is_tree, 100)), []);
-    assert_caught(&caught(Some(Flaw::Tree), with(is_tree, 60)), 5, &["I9", "I2"]);
+    assert_caught(&caught(Some(Flaw::Tree), with(is_tree, 150)), 5, &["I9", "I2"]);
+}
+
+#[test]
+fn the_checks_find_an_engine_that_streams_what_is_not_there_yet() {
+    let is_streamed = |step: &Step| step.streams_from().is_some();
+    assert_eq!(caught(None, with(is_streamed, 200)), []);
+    assert_caught(&caught(Some(Flaw::Stream), with(is_streamed, 60)), 5, &["I9"]);
 }
 
 #[test]

@@ -142,6 +142,8 @@ pub(super) struct StepState {
     pub(super) view: Value,
     /// The tasks while the step runs.
     pub(super) body: Body,
+    /// The outputs of its items, when other maps stream from it.
+    pub(super) stream: Vec<Slot>,
     /// The judgement of its output.
     pub(super) judging: Option<Judging>,
     /// How often its output was given to a judge.
@@ -186,9 +188,12 @@ pub(super) enum Body {
 /// The tasks of a running map.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct MapState {
+    /// Empty when they come from another step.
     pub(super) items: Vec<Value>,
     pub(super) tasks: Vec<TaskState>,
-    /// Tasks that were opened so far; they open in order, `maxParallel` at once.
+    /// What is known of the items that come from another step.
+    pub(super) incoming: Option<Incoming>,
+    /// Tasks that were opened so far, `maxParallel` at once; they open in order, or as their items come.
     pub(super) opened: usize,
     /// Tasks that ended for good.
     pub(super) closed: usize,
@@ -196,6 +201,26 @@ pub(super) struct MapState {
     pub(super) reduce: Option<(TaskState, Value)>,
     /// The level of a tree that is being reduced.
     pub(super) tree: Option<TreeState>,
+}
+
+/// Items of a map that come from another step, by their places.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Incoming {
+    /// Those that are there and wait for their turn.
+    pub(super) ready: BTreeSet<usize>,
+    /// Those that will never be there.
+    pub(super) holes: BTreeSet<usize>,
+}
+
+/// What became of an item of a map that others stream from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Slot {
+    /// It has not ended.
+    Open,
+    /// It failed, or there was none.
+    Hole,
+    /// Its output.
+    Item(Value),
 }
 
 /// A level of a tree of reductions.
@@ -317,6 +342,7 @@ impl StepState {
             retries: 0,
             view: Value::Null,
             body: Body::Closed,
+            stream: Vec::new(),
             judging: None,
             judged: 0,
             planned: None,
@@ -331,7 +357,8 @@ impl State {
         cause: String,
         accepted_at: Timestamp,
     ) -> Self {
-        let steps = plan.steps.iter().zip(&plan.definition.steps).map(|(_, step)| StepState::pending(step.after.len()));
+        let steps =
+            plan.steps.iter().zip(&plan.definition.steps).map(|(_, step)| StepState::pending(step.before().count()));
         Self {
             parameters: Value::Object(Map::from_iter(parameters)),
             cause,

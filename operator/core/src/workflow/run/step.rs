@@ -6,20 +6,18 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    MAX_ITEMS, StepPhase,
+    StepPhase,
     approval::Ask,
     flaw,
+    map::is_enough,
     next::Memo,
     plan::{BodyPlan, Plan, WaitPlan},
-    state::{Body, ChainState, Decision, LoopState, MapState, Part, ScatterState, State, Status, TaskKey, TaskState},
+    state::{Body, ChainState, Decision, LoopState, Part, ScatterState, State, Status, TaskKey, TaskState},
 };
 use crate::{
-    expression::{Expression, Template},
+    expression::Expression,
     id::Name,
-    workflow::{
-        definition::{MapStep, Reduce, StepKind},
-        range, reduce,
-    },
+    workflow::definition::{Reduce, StepKind},
 };
 
 /// The fold of one entry.
@@ -39,6 +37,7 @@ impl Fold<'_> {
             let is_open = self.state.steps[step].phase == StepPhase::Pending
                 && self.state.finished.is_none()
                 && self.state.compensation.is_none()
+                && self.state.steps[step].blocked_by.is_none()
                 && !self.state.is_stopping(self.plan);
             if is_open {
                 self.open_step(step);
@@ -48,6 +47,9 @@ impl Fold<'_> {
 
     fn open_step(&mut self, step: usize) {
         let plan = self.plan;
+        if let Some(reason) = self.has_no_stream(step) {
+            return self.decide(step, Decision::Skip(reason));
+        }
         match plan.steps[step].when.as_ref().map(|when| self.holds(when)) {
             None | Some(Ok(true)) => {}
             Some(Ok(false)) => return self.decide(step, Decision::Skip("its condition is false".to_owned())),
@@ -73,6 +75,8 @@ impl Fold<'_> {
         state.phase = StepPhase::Running;
         state.started_at = Some(self.at);
         state.body = body;
+        self.begin_stream(step);
+        let state = &mut self.state.steps[step];
         state.tasks = count_of_tasks(&plan.definition.steps[step].kind, &state.body);
         if let Some(timeout) = plan.definition.steps[step].timeout {
             self.memo.time_out_at(self.at.checked_add(timeout).unwrap_or(Timestamp::MAX), step);
@@ -118,12 +122,7 @@ impl Fold<'_> {
     fn body(&self, step: usize) -> Result<Body, String> {
         Ok(match &self.plan.steps[step].body {
             BodyPlan::Task(_) => Body::Task(TaskState::DUE),
-            BodyPlan::Map(map) => {
-                let is_range = self.plan.map(step).is_some_and(|map| map.items.is_object());
-                let items = self.items(&map.items, is_range)?;
-                let tasks = vec![TaskState::CLOSED; items.len()];
-                Body::Map(MapState { items, tasks, opened: 0, closed: 0, reduce: None, tree: None })
-            }
+            BodyPlan::Map(map) => Body::Map(self.map(step, map)?),
             BodyPlan::Scatter(_) => {
                 let targets = self.plan.scatter(step).map_or(0, |(scatter, _)| scatter.to as usize);
                 Body::Scatter(ScatterState { tasks: vec![TaskState::DUE; targets], answers: Vec::new(), failed: 0 })
@@ -161,21 +160,6 @@ impl Fold<'_> {
         true
     }
 
-    fn items(&self, items: &Template, is_range: bool) -> Result<Vec<Value>, String> {
-        let scope = self.state.scope(self.plan, items.references());
-        match items.evaluate(&scope) {
-            Ok(Value::Array(items)) if items.len() > MAX_ITEMS => {
-                Err(format!("map.items: the list has {} items: split it, at most {MAX_ITEMS}", items.len()))
-            }
-            Ok(Value::Array(items)) => Ok(items),
-            Ok(Value::Object(range)) if is_range => {
-                range::numbers(&range).map_err(|error| format!("map.items: {error}"))
-            }
-            Ok(_) => Err("map.items: the expression yields no list: write one that does".to_owned()),
-            Err(error) => Err(format!("map.items: {error}")),
-        }
-    }
-
     /// Makes a task due at once.
     pub(super) fn open_task(&mut self, key: TaskKey) {
         if let Some(task) = self.state.task_mut(key) {
@@ -199,12 +183,7 @@ impl Fold<'_> {
         }
         match key.part {
             Part::Only | Part::Reduce => self.succeed(key.step, output.clone()),
-            Part::Item(_) => {
-                if let Some(task) = self.state.task_mut(key) {
-                    task.status = Status::Succeeded(output.clone());
-                }
-                self.close_item(key.step);
-            }
+            Part::Item(index) => self.item_succeeded(key.step, index, output),
             Part::Stage { chain, stage } => self.end_stage(key.step, chain, stage, output),
             Part::Group { group, .. } => self.group_reduced(key.step, group, output),
             Part::Judge(_) | Part::Plan(_) | Part::Compensate => {}
@@ -224,72 +203,11 @@ impl Fold<'_> {
             return self.target_failed(key.step, target, message);
         }
         let failed = step.failed;
-        let is_tolerated = match (key.part, self.plan.map(key.step), &step.body) {
-            (Part::Item(_), Some(map), Body::Map(tasks)) => is_enough(map, tasks.items.len() as u64 - failed, tasks),
-            _ => false,
-        };
-        if !is_tolerated {
-            return self.end_step(key.step, StepPhase::Failed, Some(message), Value::Null);
-        }
-        if let Some(task) = self.state.task_mut(key) {
-            task.status = Status::Failed;
-        }
-        self.state.steps[key.step].message = Some(message);
-        self.close_item(key.step);
-    }
-
-    fn close_item(&mut self, step: usize) {
-        if let Body::Map(map) = &mut self.state.steps[step].body {
-            map.closed += 1;
-        }
-        self.go_on_with_map(step);
-    }
-
-    /// Opens items as far as `maxParallel` allows, and reduces when all have ended.
-    fn go_on_with_map(&mut self, step: usize) {
-        let (Some(definition), Body::Map(map)) = (self.plan.map(step), &mut self.state.steps[step].body) else {
-            return;
-        };
-        while map.opened < map.items.len() && map.opened - map.closed < definition.max_parallel as usize {
-            let task = &mut map.tasks[map.opened];
-            match task.status {
-                // What is left of a round before.
-                Status::Succeeded(_) => map.closed += 1,
-                Status::Unknown(_) => {}
-                _ => {
-                    task.status = Status::Due(None);
-                    self.memo.fresh.push(TaskKey { step, part: Part::Item(map.opened) });
-                }
+        match (key.part, self.plan.map(key.step), &step.body) {
+            (Part::Item(index), Some(map), Body::Map(tasks)) if is_enough(map, failed, tasks) => {
+                self.item_failed(key.step, index, message);
             }
-            map.opened += 1;
-        }
-        if map.closed < map.items.len() {
-            return;
-        }
-        let outputs: Vec<Value> = map
-            .tasks
-            .iter_mut()
-            .filter_map(|task| match std::mem::replace(&mut task.status, Status::Closed) {
-                Status::Succeeded(output) => Some(output),
-                _ => None,
-            })
-            .collect();
-        let reduced = match &definition.reduce {
-            Reduce::Tree { fan_in, .. } => return self.grow_tree(step, 0, outputs, *fan_in as usize),
-            Reduce::Expression(_) => return self.reduce_by_expression(step, Value::Array(outputs)),
-            Reduce::Collect => Ok(Value::Array(outputs)),
-            Reduce::Sum => reduce::sum(&outputs),
-            Reduce::Merge => reduce::merge(outputs),
-            Reduce::Vote => Ok(reduce::vote(&outputs)),
-            Reduce::Task(_) => {
-                map.reduce = Some((TaskState::DUE, Value::Array(outputs)));
-                self.memo.fresh.push(TaskKey { step, part: Part::Reduce });
-                return;
-            }
-        };
-        match reduced {
-            Ok(output) => self.succeed(step, output),
-            Err(error) => self.decide(step, Decision::Fail(format!("map.reduce: {error}"))),
+            _ => self.end_step(key.step, StepPhase::Failed, Some(message), Value::Null),
         }
     }
 
@@ -368,18 +286,44 @@ impl Fold<'_> {
         }
         let plan = self.plan;
         for &dependent in &plan.steps[step].dependents {
-            let state = &mut self.state.steps[dependent];
             if is_well {
-                state.waits_for = state.waits_for.saturating_sub(1);
-                if state.blocked_by.is_none() && (state.waits_for == 0 || flaw::ignores_dependencies()) {
-                    self.ready.push_back(dependent);
-                }
-            } else if state.phase == StepPhase::Pending && state.blocked_by.is_none() {
-                state.blocked_by = Some(step);
-                let how = if phase == StepPhase::Skipped { "was skipped after a failure" } else { "failed" };
-                self.decide(dependent, Decision::Skip(format!("step {} {how}", plan.name(step))));
+                self.goes_on(dependent);
+            } else {
+                self.block(dependent, step);
             }
         }
+        for &to in &plan.steps[step].streams {
+            self.stream_ended(to, step, is_well);
+        }
+    }
+
+    /// One of the steps that this one waits for is not waited for any more.
+    pub(super) fn goes_on(&mut self, step: usize) {
+        let state = &mut self.state.steps[step];
+        state.waits_for = state.waits_for.saturating_sub(1);
+        if state.blocked_by.is_none() && (state.waits_for == 0 || flaw::ignores_dependencies()) {
+            self.ready.push_back(step);
+        }
+    }
+
+    /// A step that waits for one that did not end well never starts.
+    pub(super) fn block(&mut self, step: usize, by: usize) {
+        let state = &mut self.state.steps[step];
+        if state.phase == StepPhase::Pending && state.blocked_by.is_none() {
+            state.blocked_by = Some(by);
+            let reason = self.how_it_ended(by);
+            self.decide(step, Decision::Skip(reason));
+        }
+    }
+
+    /// How a step that did not end well has ended, in words for those that need it.
+    pub(super) fn how_it_ended(&self, step: usize) -> String {
+        let how = match self.state.steps[step].phase {
+            StepPhase::Skipped => "was skipped after a failure",
+            StepPhase::Cancelled => "was cancelled",
+            _ => "failed",
+        };
+        format!("step {} {how}", self.plan.name(step))
     }
 
     /// Tasks of a step that ends before them are of no use any more.
@@ -400,18 +344,11 @@ impl Fold<'_> {
     }
 }
 
-/// Whether so many successes of a map are enough.
-fn is_enough(map: &MapStep, succeeded: u64, tasks: &MapState) -> bool {
-    succeeded * 100 >= u64::from(map.min_success_percent) * tasks.items.len() as u64
-}
-
 fn count_of_tasks(kind: &StepKind, body: &Body) -> u64 {
     let count = match (kind, body) {
         // A loop counts its iterations as they begin.
         (StepKind::Task(_) | StepKind::Workflow(_) | StepKind::Loop(_) | StepKind::Auto(_), _) => 1,
-        (StepKind::Map(map), Body::Map(tasks)) => {
-            tasks.items.len() + usize::from(matches!(map.reduce, Reduce::Task(_)))
-        }
+        (StepKind::Map(map), Body::Map(tasks)) => tasks.count() + usize::from(matches!(map.reduce, Reduce::Task(_))),
         (StepKind::Map(_) | StepKind::Wait(_) | StepKind::Approval(_), _) => 0,
         (StepKind::Parallel(branches), _) => branches.iter().map(|branch| branch.stages.len()).sum(),
         (StepKind::Pipeline(stages), _) => stages.len(),

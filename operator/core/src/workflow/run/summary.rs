@@ -198,10 +198,9 @@ impl State {
 
     fn outputs_of_last_steps(&self, plan: &Plan, wanted: fn(&StepState) -> bool) -> Value {
         let last = plan.steps.iter().zip(&self.steps).enumerate();
-        let outputs =
-            last.filter(|(_, (step, state))| step.dependents.is_empty() && wanted(state)).map(|(index, (_, state))| {
-                (plan.name(index).as_str().to_owned(), state.view.get("output").cloned().unwrap_or_default())
-            });
+        let outputs = last.filter(|(_, (step, state))| step.is_last() && wanted(state)).map(|(index, (_, state))| {
+            (plan.name(index).as_str().to_owned(), state.view.get("output").cloned().unwrap_or_default())
+        });
         Value::Object(outputs.collect::<Map<_, _>>())
     }
 }

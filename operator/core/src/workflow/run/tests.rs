@@ -17,6 +17,7 @@ mod reopen;
 mod reopen_kinds;
 mod scatter;
 mod seeds;
+mod streams;
 mod waits;
 mod waits_for;
 

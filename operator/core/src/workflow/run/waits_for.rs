@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    Run, RunPhase,
+    Run, RunPhase, StepPhase,
     state::{Body, Part, Status, TaskKey},
 };
 use crate::id::Name;
@@ -25,8 +25,13 @@ impl Run {
         }
         let people = state.doubts_message(&self.plan).into_iter().chain(self.whom_it_waits_for());
         let undoing = state.progress_of_compensation(&self.plan);
-        let others =
-            [self.waits_for_agents(), self.waits_for_runs(), self.waits_for_repetition(), self.waits_for_time()];
+        let others = [
+            self.waits_for_agents(),
+            self.waits_for_runs(),
+            self.waits_for_items(),
+            self.waits_for_repetition(),
+            self.waits_for_time(),
+        ];
         let said: Vec<String> = people.chain(undoing).chain(others.into_iter().flatten()).collect();
         (!said.is_empty()).then(|| said.join("; "))
     }
@@ -56,6 +61,20 @@ impl Run {
             |child: super::Child<'_>| format!("run {} of Workflow {} (step {})", child.run, child.workflow, child.step);
         let runs: Vec<String> = self.children().map(told).collect();
         (!runs.is_empty()).then(|| format!("waits for {}", listed(runs)))
+    }
+
+    /// Maps with nothing to do until the one that they stream from has done more.
+    fn waits_for_items(&self) -> Option<String> {
+        let waits = self.open_steps().filter_map(|(step, body)| {
+            let Body::Map(map) = body else { return None };
+            let source = self.plan.steps[step].stream_from?;
+            let is_open = self.state.steps[source].phase != StepPhase::Succeeded;
+            let is_idle = map.opened == map.closed && map.incoming.as_ref().is_some_and(|known| known.ready.is_empty());
+            let told = || format!("step {} waits for items of step {}", self.plan.name(step), self.plan.name(source));
+            (is_open && is_idle).then(told)
+        });
+        let waits: Vec<String> = waits.collect();
+        (!waits.is_empty()).then(|| listed(waits))
     }
 
     /// The next repetition of a failed attempt, or the next iteration of a loop.

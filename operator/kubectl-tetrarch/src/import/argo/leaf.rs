@@ -70,7 +70,13 @@ impl<'s> Importer<'s> {
 
     fn map(&self, items: Value, task: Task) -> MapStep {
         let most = self.parallelism.map_or(100, |most| i32::try_from(most.clamp(1, 10_000)).unwrap_or(100));
-        MapStep { items: AnyJson(items), task, max_parallel: most, min_success_percent: 100, ..MapStep::default() }
+        MapStep {
+            items: Some(AnyJson(items)),
+            task,
+            max_parallel: most,
+            min_success_percent: 100,
+            ..MapStep::default()
+        }
     }
 
     fn suspend(&mut self, template: &Node<'s>, suspend: &Node<'s>, place: Place) -> Reached {

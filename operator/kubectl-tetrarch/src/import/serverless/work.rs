@@ -249,7 +249,7 @@ impl<'s> Importer<'s> {
         };
         let name = self.draft.name(name);
         let map = MapStep {
-            items: AnyJson(items),
+            items: Some(AnyJson(items)),
             task: made,
             max_parallel: 1,
             min_success_percent: 100,

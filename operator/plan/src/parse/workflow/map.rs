@@ -4,7 +4,10 @@ use tetrarch_core::workflow::definition::{MapStep, Reduce};
 use tetrarch_crds::workflow as written;
 
 use super::steps::task;
-use crate::{parse::at_least, violation::Violations};
+use crate::{
+    parse::{at_least, name},
+    violation::Violations,
+};
 
 pub(super) fn read(map: &written::MapStep, path: &str, violations: &mut Violations) -> Option<MapStep> {
     let task = task(&map.task, &format!("{path}.task"), violations);
@@ -15,8 +18,13 @@ pub(super) fn read(map: &written::MapStep, path: &str, violations: &mut Violatio
         violations.add(percent_path, format!("is {}: write 0 to 100", map.min_success_percent));
     }
     let reduce = reduce(&map.reduce, &format!("{path}.reduce"), violations);
+    let items_from = match &map.items_from {
+        Some(from) => Some(name(&format!("{path}.itemsFrom.step"), &from.step, violations)?),
+        None => None,
+    };
     Some(MapStep {
-        items: map.items.0.clone(),
+        items: map.items.as_ref().map(|items| items.0.clone()).unwrap_or_default(),
+        items_from,
         task: task?,
         max_parallel: max_parallel?,
         min_success_percent: min_success_percent?,

@@ -199,6 +199,26 @@ fn judges_and_fallbacks_are_read_with_their_defaults_and_are_known_to_policies()
 }
 
 #[rstest]
+#[case::of_a_map(json!({"itemsFrom": {"step": "a"}}), Ok("a"))]
+#[case::of_nobody(json!({"itemsFrom": {"step": "x"}}), Err("spec.steps[1].map.itemsFrom.step: there is no step \"x\""))]
+#[case::of_no_name(json!({"itemsFrom": {"step": "A b"}}), Err("spec.steps[1].map.itemsFrom.step: "))]
+#[case::as_well(json!({"items": [1], "itemsFrom": {"step": "a"}}), Err("spec.steps[1].map.itemsFrom: the items are written in items already"))]
+#[case::of_nothing(json!({}), Err("spec.steps[1].map.items: there are no items"))]
+#[case::null(json!({"items": null}), Err("spec.steps[1].map.items: there are no items"))]
+fn items_may_come_from_a_step(#[case] items: Value, #[case] expected: Result<&str, &str>) {
+    let task = json!({"agent": {"capability": "c"}});
+    let mut map = items;
+    map["task"] = task.clone();
+    let mut object = workflow(&json!({"name": "a", "map": {"items": [1], "task": task}}));
+    object.spec.steps.push(serde_json::from_value(json!({"name": "b", "map": map})).unwrap());
+    match (definition(&object), expected) {
+        (Ok(read), Ok(expected)) => assert_eq!(read.steps[1].streams_from().unwrap().as_str(), expected),
+        (Err(told), Err(expected)) => assert!(told[0].to_string().starts_with(expected), "{told:?}"),
+        (read, expected) => panic!("{read:?} instead of {expected:?}"),
+    }
+}
+
+#[rstest]
 #[case::tree(json!({"task": {"agent": {"capability": "c"}}, "fanIn": 10}), Ok("Tree"))]
 #[case::expression(json!({"expression": "results.size()"}), Ok("Expression"))]
 #[case::fan_in_of_nothing(json!({"builtin": "Sum", "fanIn": 10}), Err("spec.steps[0].map.reduce: needs one reducer"))]

@@ -21,7 +21,7 @@ use super::{
     super::Run,
     decomposed::is_planning,
     judged::is_judgement,
-    maps::{count, has_tasks, levels},
+    maps::{has_tasks, levels},
 };
 use crate::{
     id::TaskPath,
@@ -35,6 +35,7 @@ type Attempt = (TaskPath, u32);
 
 /// What the journal tells, each fact with the position at which it was told first.
 struct Facts<'j> {
+    definition: Option<&'j Definition>,
     dispatched: BTreeMap<Attempt, usize>,
     /// The pool of each dispatched attempt.
     pools: BTreeMap<Attempt, &'j str>,
@@ -60,6 +61,7 @@ struct Facts<'j> {
 
 fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
     let mut facts = Facts {
+        definition: None,
         dispatched: BTreeMap::new(),
         pools: BTreeMap::new(),
         results: BTreeMap::new(),
@@ -98,6 +100,7 @@ fn facts(journal: &[(Entry, Timestamp)]) -> Facts<'_> {
                 facts.withdrawn.entry((path.clone(), *attempt)).or_insert(position);
             }
             Entry::Run(RunEvent::Accepted { definition, .. }) => {
+                facts.definition = Some(definition);
                 facts.is_asking = definition.on_unknown == UnknownPolicy::Ask;
             }
             Entry::Run(RunEvent::Reopened { unknown, .. }) => {
@@ -293,7 +296,11 @@ fn check_order(definition: &Definition, facts: &Facts<'_>, step: &Step) -> Resul
         if matches!(&before.kind, StepKind::Scatter(scatter) if gathered(facts, before, scatter, start).is_some()) {
             continue;
         }
-        let is_empty = matches!(&before.kind, StepKind::Map(map) if count(map) == 0 && !has_tasks(&map.reduce));
+        if !is_skipped && !maps::has_source_ended(facts, before, start) {
+            return told("streams from a step that had not ended well");
+        }
+        let is_empty = matches!(&before.kind, StepKind::Map(map)
+            if maps::items(facts, before, map, start).is_empty() && !has_tasks(&map.reduce));
         let is_waited = facts.waited.get(name.as_str()).is_some_and(|at| *at < start)
             || matches!(before.kind, StepKind::Approval(_));
         let mut tasks = facts.of_step(before).peekable();
@@ -360,14 +367,15 @@ fn work_has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool 
         StepKind::Loop(of) => (good.len(), true) == super::repeated::expected(of),
         StepKind::Wait(_) => facts.waited.get(name.as_str()).is_some_and(|at| *at < position),
         StepKind::Map(map) => {
-            let items = count(map);
-            let of_items = (0..items).filter(|index| good.contains(&format!("{name}:{index}"))).count();
-            let all_ended = (0..items).all(|index| {
+            let items = maps::items(facts, step, map, position);
+            let of_items = items.iter().filter(|index| good.contains(&format!("{name}:{index}"))).count();
+            let all_ended = items.iter().all(|index| {
                 let path = format!("{name}:{index}");
                 facts.results.iter().any(|((of, _), (at, _))| of.as_str() == path && *at < position)
             });
-            all_ended
-                && of_items * 100 >= items * map.min_success_percent as usize
+            maps::has_source_ended(facts, step, position)
+                && all_ended
+                && of_items * 100 >= items.len() * map.min_success_percent as usize
                 && match &map.reduce {
                     Reduce::Task(_) => good.contains(&format!("{name}:reduce")),
                     Reduce::Tree { fan_in, .. } => {
@@ -383,7 +391,7 @@ fn work_has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool 
 pub(super) fn check_output(definition: &Definition, journal: &[(Entry, Timestamp)], run: &Run) -> Result<(), String> {
     let facts = facts(journal);
     let [(end, FinalPhase::Succeeded, _)] = facts.finished[..] else { return Ok(()) };
-    let is_last = |step: &&Step| !definition.steps.iter().any(|other| other.after.contains(&step.name));
+    let is_last = |step: &&Step| !definition.steps.iter().any(|other| other.before().any(|name| *name == step.name));
     let expected: serde_json::Map<String, Value> = definition
         .steps
         .iter()
@@ -420,8 +428,9 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
         }
         StepKind::Map(map) if matches!(map.reduce, Reduce::Task(_)) => json!(format!("{name}:reduce")),
         StepKind::Map(map) => {
+            let items = maps::items(facts, step, map, end).into_iter();
             let outputs: Vec<String> =
-                (0..count(map)).map(|index| format!("{name}:{index}")).filter(|path| good.contains(path)).collect();
+                items.map(|index| format!("{name}:{index}")).filter(|path| good.contains(path)).collect();
             match &map.reduce {
                 Reduce::Tree { fan_in, .. } => json!(format!("{name}:reduce:{}:0", levels(outputs.len(), *fan_in) - 1)),
                 Reduce::Expression(_) => outputs.iter().map(|output| format!("{output}!")).collect(),

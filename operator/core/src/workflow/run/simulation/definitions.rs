@@ -73,6 +73,9 @@ pub(super) fn random_definition(random: &mut Random) -> Definition {
         }
     }
     // Without draws of its own, so that the seeds of the other tests stay what they are.
+    let mut own = random.clone();
+    own.below(1);
+    maps::stream(&mut own, &mut made);
     handed::allow(&mut random.clone(), &mut made);
     if random.clone().is(30) {
         made.on_unknown = UnknownPolicy::Ask;

@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 
 use super::world::Random;
-use crate::workflow::{
-    definition::{MapStep, Reduce},
-    samples::once,
+use crate::{
+    id::Name,
+    workflow::{
+        definition::{Definition, MapStep, Reduce, StepKind},
+        samples::once,
+    },
 };
 
 pub(super) fn random_items(random: &mut Random) -> (Value, Reduce) {
@@ -20,7 +23,35 @@ pub(super) fn random_items(random: &mut Random) -> (Value, Reduce) {
     (items, reduce)
 }
 
-/// How many items a map has.
+/// Lets maps of some definitions stream from maps before them; most of these begin as soon as the other one does.
+pub(super) fn stream(random: &mut Random, definition: &mut Definition) {
+    if random.is(30) {
+        return;
+    }
+    let steps = &mut definition.steps;
+    for step in 1..steps.len() {
+        let (before, of_rest) = steps.split_at_mut(step);
+        let is_source = |source: &&crate::workflow::definition::Step| {
+            matches!(source.kind, StepKind::Map(_)) && source.gate.is_none()
+        };
+        let sources: Vec<_> = before.iter().filter(is_source).collect();
+        let made = &mut of_rest[0];
+        let StepKind::Map(map) = &mut made.kind else { continue };
+        if sources.is_empty() || random.is(20) {
+            continue;
+        }
+        let source = sources[random.below(sources.len())];
+        let after: Vec<Name> = if random.is(70) { source.after.clone() } else { made.after.clone() };
+        made.after = after.into_iter().filter(|name| *name != source.name).collect();
+        (map.items, map.items_from) = (Value::Null, Some(source.name.clone()));
+        // What it asked about may not have ended now.
+        if made.when.as_ref().is_some_and(|when| when != "false") {
+            made.when = None;
+        }
+    }
+}
+
+/// How many items a map has that streams from none.
 pub(super) fn count(map: &MapStep) -> usize {
     match &map.items {
         Value::Array(items) => items.len(),

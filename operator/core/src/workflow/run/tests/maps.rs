@@ -73,6 +73,30 @@ fn a_tree_reduces_until_one_is_left() {
     assert_eq!((view.tasks, view.succeeded), (10, 10));
 }
 
+/// It was counted twice, so that the map was reduced while an item was still worked on.
+#[test]
+fn a_task_that_was_said_to_be_done_before_its_turn_is_counted_once() {
+    let mut of_items = map(json!([0, 1, 2, 3]), Reduce::Collect);
+    (of_items.max_parallel, of_items.min_success_percent) = (1, 0);
+    let mut driver = Driver::started(definition(vec![map_step("a", &[], of_items), task_step("b", &[])]));
+    for index in 0..3 {
+        driver.fail(&format!("a:{index}/1"), FailureReason::Rejected);
+    }
+    driver.fail("b/1", FailureReason::Rejected);
+    super::reopen::reopen(&mut driver, &[("a:3", 1)]);
+    driver.new_dispatches();
+    let resolution = crate::workflow::journal::Resolution::Done { output: json!(3) };
+    let path = "a:3".parse().unwrap();
+    driver.event(RunEvent::Resolved { path, attempt: 1, resolution, cause: "by ada".to_owned(), stamp: None });
+    assert_eq!(driver.new_dispatches(), "");
+    for index in 0..3 {
+        driver.succeed(&format!("a:{index}/1001"), json!(index));
+    }
+    assert_eq!(driver.new_dispatches(), "a:1/1001 a:2/1001");
+    driver.succeed("b/1001", json!(1));
+    assert_eq!(driver.run.output(), Some(json!({"a": [0, 1, 2, 3], "b": 1})));
+}
+
 #[test]
 fn a_tree_over_few_outputs_is_one_task() {
     for items in [json!([]), json!([7]), json!([7, 8])] {

@@ -1,10 +1,10 @@
-//! What must hold for trees of reductions, read from the journal alone.
+//! What must hold for the items of maps and for trees of reductions, read from the journal alone.
 
-use super::{super::maps::count, Facts};
+use super::{super::maps::count, Attempt, Facts, good_paths, has_ended_well};
 use crate::{
     id::TaskPath,
     workflow::{
-        definition::{Reduce, Step, StepKind},
+        definition::{MapStep, Reduce, Step, StepKind},
         journal::Outcome,
     },
 };
@@ -18,13 +18,65 @@ fn place(path: &TaskPath) -> Option<(usize, usize)> {
     }
 }
 
+/// The place of the item of a task.
+fn item(path: &TaskPath) -> Option<usize> {
+    let parts: Vec<&str> = path.parts().skip(1).collect();
+    match parts.as_slice() {
+        [index] => index.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The map that a step streams from.
+fn source<'f>(facts: &Facts<'f>, step: &Step) -> Option<&'f Step> {
+    let name = step.streams_from()?;
+    facts.definition?.steps.iter().find(|candidate| candidate.name == *name)
+}
+
+/// The places of the items of a map before a position: of one that streams, what had succeeded in the other map.
+pub(super) fn items(facts: &Facts<'_>, step: &Step, map: &MapStep, position: usize) -> Vec<usize> {
+    let Some(source) = source(facts, step) else { return (0..count(map)).collect() };
+    let good = good_paths(facts, source, position);
+    let StepKind::Map(before) = &source.kind else { return Vec::new() };
+    let is_good = |index: &usize| good.contains(&format!("{}:{index}", source.name));
+    items(facts, source, before, position).into_iter().filter(is_good).collect()
+}
+
+/// Whether no more items come.
+pub(super) fn has_source_ended(facts: &Facts<'_>, step: &Step, position: usize) -> bool {
+    source(facts, step).is_none_or(|source| has_ended_well(facts, source, position))
+}
+
+/// Nothing is done with what no item is, or is none yet, and never with more items at once than are allowed.
+pub(super) fn check_items(facts: &Facts<'_>, step: &Step) -> Result<(), String> {
+    let StepKind::Map(map) = &step.kind else { return Ok(()) };
+    let mut begun: Vec<(usize, &Attempt)> = facts.of_step(step).map(|(task, position)| (position, task)).collect();
+    begun.retain(|(_, (path, _))| item(path).is_some());
+    begun.sort_unstable();
+    let has_ended = |task: &Attempt, position: usize| {
+        facts.is_withdrawn_before(task, position) || facts.results.get(task).is_some_and(|(at, _)| *at < position)
+    };
+    for (number, (position, (path, _))) in begun.iter().enumerate() {
+        let is_item = item(path).is_some_and(|index| items(facts, step, map, *position).contains(&index));
+        if !is_item {
+            return Err(format!("{path} was begun at {position} without its item"));
+        }
+        let before = begun[..number].iter().filter(|(_, task)| task.0 != *path && !has_ended(task, *position));
+        if before.count() >= map.max_parallel as usize && facts.round == 0 {
+            return Err(format!("{path} was begun at {position} with {} others", map.max_parallel));
+        }
+    }
+    Ok(())
+}
+
 /// No group is reduced before everything of the level below is, nor is anything that no output could belong to.
 pub(super) fn check(facts: &Facts<'_>, step: &Step) -> Result<(), String> {
+    check_items(facts, step)?;
     let StepKind::Map(map) = &step.kind else { return Ok(()) };
     let Reduce::Tree { fan_in, .. } = &map.reduce else { return Ok(()) };
     for ((path, _), position) in facts.of_step(step) {
         let Some((level, group)) = place(path) else { continue };
-        let mut most = count(map);
+        let mut most = items(facts, step, map, position).len();
         for _ in 0..=level {
             most = most.div_ceil(*fan_in as usize).max(1);
         }

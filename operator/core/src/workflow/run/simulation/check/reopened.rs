@@ -87,7 +87,7 @@ fn before<'d>(definition: &'d Definition, step: &'d Step) -> Vec<&'d Step> {
     let mut seen = BTreeSet::new();
     let mut at = 0;
     while at < found.len() {
-        for name in &found[at].after {
+        for name in found[at].before() {
             if seen.insert(name.as_str()) {
                 found.extend(definition.steps.iter().find(|candidate| candidate.name == *name));
             }
@@ -137,12 +137,13 @@ fn check_order(
     step: &Step,
     dispatched: &[(TaskPath, usize)],
 ) -> Result<(), String> {
+    super::maps::check_items(facts, step)?;
     let of_step = dispatched.iter().filter(|(path, _)| path.parts().next() == Some(step.name.as_str()));
     for (path, at) in of_step {
         for name in &step.after {
             let before = definition.steps.iter().find(|candidate| candidate.name == *name).ok_or("no such step")?;
             let is_skipped = facts.skipped.get(name.as_str()).is_some_and(|skipped| skipped < at);
-            let is_empty = matches!(&before.kind, StepKind::Map(map) if map.items == json!([]) && !matches!(map.reduce, Reduce::Task(_)));
+            let is_empty = matches!(&before.kind, StepKind::Map(map) if map.items == json!([]) && map.items_from.is_none() && !matches!(map.reduce, Reduce::Task(_)));
             if !is_skipped && !is_empty && !is_done(facts, before, *at) {
                 return Err(format!("{path} was begun at {at} although step {name} had not ended well"));
             }
