@@ -21,7 +21,7 @@ pub use self::{
     auto::{AutoStep, Planner},
     gate::{Gate, GateFailure, HandoffSchema, Judge, SchemaRef},
     hand_over::HandOver,
-    map::{BuiltinReducer, ItemsFrom, MapStep, Reduce},
+    map::{BuiltinReducer, ItemsFrom, MapStep, NestedMap, Reduce},
     repeated::{ExhaustedPolicy, LoopStep},
     scatter::{Best, Consensus, FirstAnswer, Gather, LatePolicy, Quorum, ScatterStep, Weighted},
     schedule::{ConcurrencyPolicy, Schedule, ScheduleStatus},
@@ -255,7 +255,7 @@ pub struct WaitStep {
 pub struct Task {
     /// Which agents may take it.
     pub agent: AgentSelector,
-    /// Input of the agent, any JSON; `${…}` in it are CEL expressions over `params`, `steps`, `run`, in a map `item` and `index`, in a scatter `index`, in a pipeline `previous`, in a loop `index` and `previous`.
+    /// Input of the agent, any JSON; `${…}` in it are CEL expressions over `params`, `steps`, `run`, in a map `item` and `index` (and `outer` with `nested`), in a scatter `index`, in a pipeline `previous`, in a loop `index` and `previous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<AnyJson>,
     /// Longest time of one attempt, from the moment an agent takes it. Default 60s.

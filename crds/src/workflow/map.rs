@@ -16,7 +16,10 @@ pub struct MapStep {
     /// The map step whose outputs are the items, each as soon as it is there, while that step still runs. Either this or `items`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_from: Option<ItemsFrom>,
-    /// The task for one item; its input reads `item` and `index`.
+    /// Makes each item a list of its own (a nested map); the tasks are for the items of these lists. Not with `itemsFrom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nested: Option<NestedMap>,
+    /// The task for one item; its input reads `item` and `index`, and with `nested` the outer item as `outer`.
     pub task: Task,
     /// Items that are worked on at once. Default 100.
     #[serde(default = "default_max_parallel")]
@@ -40,6 +43,19 @@ pub struct ItemsFrom {
     /// `minSuccessPercent` is no item here, and its output cannot be read here.
     #[schemars(length(min = 1, max = 63))]
     pub step: String,
+}
+
+/// What makes a list of each item of a map.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NestedMap {
+    /// The inner list of one outer item, written like `items` of a map; it reads the outer item as `item`, and its `index`. All inner lists together have
+    /// at most 100,000 items, which are numbered through; `maxParallel` and `minSuccessPercent` hold for all of them.
+    pub items: AnyJson,
+    /// What becomes of the results of one outer item: builtin, or an expression, which reads the outer item as `outer`. The `reduce` of the map gets the list of
+    /// what the outer items come to. Default: builtin Collect.
+    #[serde(default)]
+    pub reduce: Reduce,
 }
 
 /// What becomes of the results of a map.

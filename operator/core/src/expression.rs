@@ -134,6 +134,8 @@ pub enum Variable {
     Item,
     /// The index of a map's task, from 0.
     Index,
+    /// The item of the outer list that the item of a nested map belongs to.
+    Outer,
     /// The output of the stage before, null for the first one.
     Previous,
     /// The outputs of a map's tasks, for its reducing task.
@@ -160,12 +162,13 @@ pub enum Variable {
 
 impl Variable {
     /// All variables.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Params,
         Self::Steps,
         Self::Run,
         Self::Item,
         Self::Index,
+        Self::Outer,
         Self::Previous,
         Self::Results,
         Self::Output,
@@ -187,6 +190,7 @@ impl Variable {
             Self::Run => "run",
             Self::Item => "item",
             Self::Index => "index",
+            Self::Outer => "outer",
             Self::Previous => "previous",
             Self::Results => "results",
             Self::Output => "output",
@@ -214,7 +218,7 @@ pub enum Vocabulary {
 impl Vocabulary {
     /// The variables that such an expression may read.
     pub const fn variables(self) -> &'static [Variable] {
-        let (workflow, policy) = Variable::ALL.split_at(10);
+        let (workflow, policy) = Variable::ALL.split_at(11);
         match self {
             Self::Workflow => workflow,
             Self::Policy => policy,

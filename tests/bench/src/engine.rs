@@ -246,6 +246,7 @@ pub fn windowed_map(workflow: &str, items: usize, max_parallel: u32) -> Result<D
     let step = MapStep {
         items: json!({"from": 1, "to": items}),
         items_from: None,
+        nested: None,
         task: task()?,
         max_parallel,
         min_success_percent: 100,

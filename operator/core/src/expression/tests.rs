@@ -136,7 +136,7 @@ fn fails_with_a_reason(#[case] source: &str, #[case] expected: &str) {
 #[case("9999999999999999999999", "invalid CEL")]
 #[case(
     "foo",
-    "unknown variable \"foo\": write one of params, steps, run, item, index, previous, results, output, verdict"
+    "unknown variable \"foo\": write one of params, steps, run, item, index, outer, previous, results, output, verdict"
 )]
 #[case("frobnicate(1)", "unknown function \"frobnicate\" with 1 arguments: write one of all, contains")]
 #[case("size(1, 2)", "unknown function \"size\" with 2 arguments")]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{approval::Approval, auto::AutoStep, child::SubWorkflow, hand_over::HandOver};
 use crate::{fairness, id::Name, priority::Class};
 
-pub use map::{MapStep, Reduce};
+pub use map::{MapStep, Nested, Reduce};
 
 /// A validated workflow definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

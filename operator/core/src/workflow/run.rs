@@ -26,6 +26,7 @@ mod gate;
 mod hand_over;
 mod judge;
 mod map;
+mod nested;
 mod next;
 mod origin;
 mod plan;

@@ -8,7 +8,7 @@ use super::{
     approval::{Approval, Approver, ApproverKind, TimeoutDecision},
     definition::{
         AgentSelector, Branch, Definition, Exhausted, FailurePolicy, Gate, GateFailure, Gather, Judge, Late, LoopStep,
-        MapStep, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, UnknownPolicy,
+        MapStep, Nested, Reduce, Retry, ScatterStep, Stage, Step, StepKind, Task, UnknownPolicy,
     },
 };
 use crate::{id::Name, priority::Class};
@@ -51,12 +51,25 @@ pub(super) fn task_step(of: &str, after: &[&str]) -> Step {
 }
 
 pub(super) fn map(items: Value, reduce: Reduce) -> MapStep {
-    MapStep { items, items_from: None, task: once(json!("${item}")), max_parallel: 2, min_success_percent: 100, reduce }
+    MapStep {
+        items,
+        items_from: None,
+        nested: None,
+        task: once(json!("${item}")),
+        max_parallel: 2,
+        min_success_percent: 100,
+        reduce,
+    }
 }
 
 /// A map over the outputs of another one as they come.
 pub(super) fn streamed(from: &str, reduce: Reduce) -> MapStep {
     MapStep { items_from: Some(name(from)), ..map(Value::Null, reduce) }
+}
+
+/// A map over the lists that a template makes of the items of another list.
+pub(super) fn nested(outer: Value, inner: Value, each: Reduce, reduce: Reduce) -> MapStep {
+    MapStep { nested: Some(Nested { items: inner, reduce: each }), ..map(outer, reduce) }
 }
 
 pub(super) fn map_step(of: &str, after: &[&str], map: MapStep) -> Step {

@@ -34,6 +34,7 @@ pub fn definition(workflow: &str, shape: Shape, width: usize, millis: u64) -> Re
             StepKind::Map(Box::new(MapStep {
                 items: Value::Array((0..width).map(|number| json!(number)).collect()),
                 items_from: None,
+                nested: None,
                 task: task(false)?,
                 max_parallel: u32::try_from(width)?,
                 min_success_percent: 100,

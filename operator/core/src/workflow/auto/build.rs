@@ -59,6 +59,7 @@ fn build_step(index: usize, planned: &PlannedStep, auto: &AutoStep) -> Step {
                 List::Step(name) => output_of(name),
             },
             items_from: None,
+            nested: None,
             task,
             max_parallel: auto.max_parallel,
             min_success_percent: 100,

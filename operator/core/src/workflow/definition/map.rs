@@ -16,6 +16,9 @@ pub struct MapStep {
     /// The map step whose outputs are the items, each as soon as it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_from: Option<Name>,
+    /// What makes each item a list of its own, whose items are those that the tasks are for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nested: Option<Nested>,
     /// The task for one item.
     pub task: Task,
     /// Items that are worked on at once.
@@ -23,6 +26,16 @@ pub struct MapStep {
     /// Share of items, in percent, that must succeed.
     pub min_success_percent: u32,
     /// What becomes of the outputs.
+    pub reduce: Reduce,
+}
+
+/// A map in each item of a map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Nested {
+    /// Template that yields the list of inner items, or a range, from the outer `item` and its `index`.
+    pub items: Value,
+    /// What becomes of the outputs of one outer item; no reduction by tasks.
     pub reduce: Reduce,
 }
 

@@ -124,13 +124,12 @@ impl<'d> Checker<'d> {
             let (last, first) = (cycle[cycle.len() - 1], cycle[0]);
             let entry = definition.steps[last].after.iter().position(|name| *name == definition.steps[first].name);
             let is_streamed = entry.is_none() && definition.steps[last].streams_from().is_some();
-            let field = match is_streamed {
-                true => format!("spec.steps[{last}].map.itemsFrom.step"),
-                false => format!("spec.steps[{last}].after[{}]", entry.unwrap_or_default()),
-            };
-            let remedy = match is_streamed {
-                true => "name another step, or remove one of these from the `after` of the next",
-                false => "remove one of these from the `after` of the next",
+            let (field, remedy) = if is_streamed {
+                let remedy = "name another step, or remove one of these from the `after` of the next";
+                (format!("spec.steps[{last}].map.itemsFrom.step"), remedy)
+            } else {
+                let remedy = "remove one of these from the `after` of the next";
+                (format!("spec.steps[{last}].after[{}]", entry.unwrap_or_default()), remedy)
             };
             self.add(field, format!("steps wait for each other in a cycle: {}", names.join(" -> ")), remedy);
         }
@@ -347,6 +346,7 @@ impl<'d> Checker<'d> {
             if !EVERYWHERE.contains(variable) && !reads.contains(variable) {
                 let place = match variable {
                     Variable::Item => "the task of a map",
+                    Variable::Outer => "a map with nested",
                     Variable::Index => "a map, a scatter or a loop",
                     Variable::Output => "the gathering of a scatter, the condition of a loop and the gate of a step",
                     Variable::Verdict => "the task of a step whose gate retries, and a fallback",

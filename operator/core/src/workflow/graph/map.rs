@@ -28,7 +28,11 @@ impl Checker<'_> {
             let message = format!("{} percent cannot be reached", map.min_success_percent);
             self.add(format!("{field}.minSuccessPercent"), message, "write 0 to 100");
         }
-        let reads = &[Variable::Item, Variable::Index];
+        self.check_nested(&format!("{field}.nested"), map, upstream);
+        let reads: &[Variable] = match map.nested {
+            Some(_) => &[Variable::Item, Variable::Index, Variable::Outer],
+            None => &[Variable::Item, Variable::Index],
+        };
         let mut placed = vec![Placed { field: format!("{field}.task"), task: &map.task, reads }];
         let field = format!("{field}.reduce");
         match &map.reduce {
@@ -63,17 +67,44 @@ impl Checker<'_> {
                 let remedy = "remove it, or remove items";
                 self.add(format!("{field}.itemsFrom"), "the items are written in items already", remedy);
             }
-            Value::String(text) if !is_whole(text) => {
-                self.add(&items, "this is a text", "write ${…} around an expression that yields a list");
+            written => self.check_list(&items, written, &[], upstream),
+        }
+    }
+
+    /// What makes lists of the items.
+    fn check_nested(&mut self, field: &str, map: &MapStep, upstream: &BTreeSet<usize>) {
+        let Some(nested) = &map.nested else { return };
+        if map.items_from.is_some() {
+            let remedy = "write `after` and map.items instead of itemsFrom";
+            self.add(field, "how many inner items there are has to be known when the step begins", remedy);
+        }
+        self.check_list(&format!("{field}.items"), &nested.items, &[Variable::Item, Variable::Index], upstream);
+        match &nested.reduce {
+            Reduce::Task(_) | Reduce::Tree { .. } => {
+                let remedy = "write builtin or expression here and the task in map.reduce, or a step of kind workflow for each outer item";
+                self.add(format!("{field}.reduce.task"), "agents do not reduce what one outer item comes to", remedy);
             }
-            Value::Array(_) | Value::String(_) => self.check_template(&items, &map.items, &[], upstream),
-            Value::Object(written) => {
-                self.check_range(&items, written);
-                self.check_template(&items, &map.items, &[], upstream);
+            Reduce::Expression(source) => {
+                let reads = &[Variable::Results, Variable::Outer];
+                self.check_expression(&format!("{field}.reduce.expression"), source, reads, upstream);
+            }
+            Reduce::Collect | Reduce::Sum | Reduce::Merge | Reduce::Vote => {}
+        }
+    }
+
+    fn check_list(&mut self, field: &str, written: &Value, reads: &[Variable], upstream: &BTreeSet<usize>) {
+        match written {
+            Value::String(text) if !is_whole(text) => {
+                self.add(field, "this is a text", "write ${…} around an expression that yields a list");
+            }
+            Value::Array(_) | Value::String(_) => self.check_template(field, written, reads, upstream),
+            Value::Object(range) => {
+                self.check_range(field, range);
+                self.check_template(field, written, reads, upstream);
             }
             _ => {
                 let remedy = "write a list, ${…} with an expression that yields one, or {from, to, step}";
-                self.add(&items, "this is no list", remedy);
+                self.add(field, "this is no list", remedy);
             }
         }
     }

@@ -10,8 +10,8 @@ use super::*;
 use crate::workflow::{
     definition::{FailurePolicy, GateFailure, Gather, Late, MapStep, Reduce, Step, StepKind, Wait},
     samples::{
-        approval, branch, definition, holds, judged, map, map_step, once, repeated, scatter, stage, step, streamed,
-        task_step,
+        approval, branch, definition, holds, judged, map, map_step, nested, once, repeated, scatter, stage, step,
+        streamed, task_step,
     },
 };
 
@@ -493,6 +493,14 @@ fn streaming(of: Step) -> Vec<String> {
     map_step("b", &[], MapStep { items: json!([1]), ..streamed("a", Reduce::Collect) }),
     "spec.steps[3].map.itemsFrom: the items are written in items already: remove it, or remove items"
 )]
+#[case::nested(
+    map_step("b", &[], MapStep {
+        items: Value::Null,
+        items_from: Some("a".parse().unwrap()),
+        ..nested(json!([1]), json!("${item}"), Reduce::Collect, Reduce::Collect)
+    }),
+    "spec.steps[3].map.nested: how many inner items there are has to be known when the step begins: write `after` and map.items instead of itemsFrom"
+)]
 #[case::neither(
     map_step("b", &[], map(Value::Null, Reduce::Collect)),
     "spec.steps[3].map.items: there are no items: write items with a list, or itemsFrom with the map step whose outputs are the items"
@@ -533,4 +541,44 @@ fn a_map_that_streams_reads_what_the_other_one_waited_for() {
     // A condition may skip the one that streams while the other one runs.
     steps[3].after.pop();
     assert_eq!(told(steps).len(), 1);
+}
+
+#[rstest]
+#[case::good(nested(json!([1]), json!("${[item, index]}"), Reduce::Expression("[outer, results]".to_owned()), Reduce::Sum), "")]
+#[case::no_list(
+    nested(json!([1]), json!("text"), Reduce::Collect, Reduce::Collect),
+    "spec.steps[0].map.nested.items: this is a text: write ${…} around an expression that yields a list"
+)]
+#[case::nothing(
+    nested(json!([1]), Value::Null, Reduce::Collect, Reduce::Collect),
+    "spec.steps[0].map.nested.items: this is no list"
+)]
+#[case::no_range(
+    nested(json!([1]), json!({"from": "${item}"}), Reduce::Collect, Reduce::Collect),
+    "spec.steps[0].map.nested.items: a range needs \"to\""
+)]
+#[case::outer_of_itself(
+    nested(json!([1]), json!("${outer}"), Reduce::Collect, Reduce::Collect),
+    "spec.steps[0].map.nested.items: \"outer\" has a value only in a map with nested: write one of params, steps, run, item, index"
+)]
+#[case::agents_reduce_it(
+    nested(json!([[1]]), json!("${item}"), Reduce::Task(once(json!("${results}"))), Reduce::Collect),
+    "spec.steps[0].map.nested.reduce.task: agents do not reduce what one outer item comes to: write builtin or expression here and the task in map.reduce, or a step of kind workflow for each outer item"
+)]
+#[case::a_tree_reduces_it(
+    nested(json!([[1]]), json!("${item}"), Reduce::Tree { task: once(json!("${results}")), fan_in: 2 }, Reduce::Collect),
+    "spec.steps[0].map.nested.reduce.task: agents do not reduce what one outer item comes to"
+)]
+#[case::item_in_the_reduction(
+    nested(json!([[1]]), json!("${item}"), Reduce::Expression("item".to_owned()), Reduce::Collect),
+    "spec.steps[0].map.nested.reduce.expression: \"item\" has a value only in the task of a map"
+)]
+#[case::outer_without_nested(
+    MapStep { task: once(json!("${outer}")), ..map(json!([1]), Reduce::Collect) },
+    "spec.steps[0].map.task.input: \"outer\" has a value only in a map with nested"
+)]
+fn nested_maps_that_cannot_work_are_refused(#[case] written: MapStep, #[case] expected: &str) {
+    let told = told(vec![map_step("a", &[], written)]);
+    assert!(told.len() == usize::from(!expected.is_empty()), "{told:?}");
+    assert!(told.iter().all(|told| told.starts_with(expected)), "{told:?}");
 }

@@ -9,7 +9,7 @@ use super::{
     step::Fold,
 };
 use crate::{
-    expression::Template,
+    expression::{Scope, Template},
     workflow::{
         definition::{MapStep, Reduce},
         range, reduce,
@@ -18,9 +18,10 @@ use crate::{
 
 impl MapState {
     /// A map that begins with these items.
-    fn over(items: Vec<Value>) -> Self {
+    pub(super) fn over(items: Vec<Value>) -> Self {
         let tasks = vec![TaskState::CLOSED; items.len()];
-        Self { items, tasks, incoming: None, opened: 0, closed: 0, reduce: None, tree: None }
+        let (groups, incoming) = (Vec::new(), None);
+        Self { items, tasks, groups, incoming, opened: 0, closed: 0, reduce: None, tree: None }
     }
 
     /// A map over as many items of another step, of which none is known to be there.
@@ -60,21 +61,11 @@ impl Fold<'_> {
             return Ok(MapState::over_stream(self.state.steps[source].stream.len()));
         }
         let is_range = self.plan.map(step).is_some_and(|map| map.items.is_object());
-        Ok(MapState::over(self.items(&plan.items, is_range)?))
-    }
-
-    fn items(&self, items: &Template, is_range: bool) -> Result<Vec<Value>, String> {
-        let scope = self.state.scope(self.plan, items.references());
-        match items.evaluate(&scope) {
-            Ok(Value::Array(items)) if items.len() > MAX_ITEMS => {
-                Err(format!("map.items: the list has {} items: split it, at most {MAX_ITEMS}", items.len()))
-            }
-            Ok(Value::Array(items)) => Ok(items),
-            Ok(Value::Object(range)) if is_range => {
-                range::numbers(&range).map_err(|error| format!("map.items: {error}"))
-            }
-            Ok(_) => Err("map.items: the expression yields no list: write one that does".to_owned()),
-            Err(error) => Err(format!("map.items: {error}")),
+        let scope = self.state.scope(self.plan, plan.items.references());
+        let items = list(&plan.items, &scope, is_range).map_err(|error| format!("map.items: {error}"))?;
+        match &plan.nested {
+            Some(nested) => self.nested(step, nested, items),
+            None => Ok(MapState::over(items)),
         }
     }
 
@@ -130,26 +121,34 @@ impl Fold<'_> {
         if may_more_come || map.closed < map.count() {
             return;
         }
-        let outputs: Vec<Value> = map
+        let outputs: Vec<(usize, Value)> = map
             .tasks
             .iter_mut()
-            .filter_map(|task| match std::mem::replace(&mut task.status, Status::Closed) {
-                Status::Succeeded(output) => Some(output),
+            .enumerate()
+            .filter_map(|(index, task)| match std::mem::replace(&mut task.status, Status::Closed) {
+                Status::Succeeded(output) => Some((index, output)),
                 _ => None,
             })
             .collect();
+        match self.in_groups(step, outputs) {
+            Ok(results) => self.reduce(step, results),
+            Err(error) => self.decide(step, Decision::Fail(error)),
+        }
+    }
+
+    fn reduce(&mut self, step: usize, results: Vec<Value>) {
+        let (Some(definition), Body::Map(map)) = (self.plan.map(step), &mut self.state.steps[step].body) else {
+            return;
+        };
         let reduced = match &definition.reduce {
-            Reduce::Tree { fan_in, .. } => return self.grow_tree(step, 0, outputs, *fan_in as usize),
-            Reduce::Expression(_) => return self.reduce_by_expression(step, Value::Array(outputs)),
-            Reduce::Collect => Ok(Value::Array(outputs)),
-            Reduce::Sum => reduce::sum(&outputs),
-            Reduce::Merge => reduce::merge(outputs),
-            Reduce::Vote => Ok(reduce::vote(&outputs)),
+            Reduce::Tree { fan_in, .. } => return self.grow_tree(step, 0, results, *fan_in as usize),
+            Reduce::Expression(_) => return self.reduce_by_expression(step, Value::Array(results)),
             Reduce::Task(_) => {
-                map.reduce = Some((TaskState::DUE, Value::Array(outputs)));
+                map.reduce = Some((TaskState::DUE, Value::Array(results)));
                 self.memo.fresh.push(TaskKey { step, part: Part::Reduce });
                 return;
             }
+            builtin => built_in(builtin, results),
         };
         match reduced {
             Ok(output) => self.succeed(step, output),
@@ -167,6 +166,29 @@ impl Fold<'_> {
             self.end_step(step, StepPhase::Failed, message, Value::Null);
         }
         is_lost
+    }
+}
+
+/// What a reducer that needs nobody else makes of outputs.
+pub(super) fn built_in(reduce: &Reduce, results: Vec<Value>) -> Result<Value, reduce::Error> {
+    match reduce {
+        Reduce::Sum => reduce::sum(&results),
+        Reduce::Merge => reduce::merge(results),
+        Reduce::Vote => Ok(reduce::vote(&results)),
+        Reduce::Collect | Reduce::Task(_) | Reduce::Tree { .. } | Reduce::Expression(_) => Ok(Value::Array(results)),
+    }
+}
+
+/// The list that a template yields.
+pub(super) fn list(items: &Template, scope: &Scope<'_>, is_range: bool) -> Result<Vec<Value>, String> {
+    match items.evaluate(scope) {
+        Ok(Value::Array(items)) if items.len() > MAX_ITEMS => {
+            Err(format!("the list has {} items: split it, at most {MAX_ITEMS}", items.len()))
+        }
+        Ok(Value::Array(items)) => Ok(items),
+        Ok(Value::Object(range)) if is_range => range::numbers(&range).map_err(|error| error.to_string()),
+        Ok(_) => Err("the expression yields no list: write one that does".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -378,6 +378,9 @@ pub(super) fn input(plan: &Plan, state: &State, key: TaskKey) -> Result<Value, S
             scope = scope
                 .with(Variable::Item, state.item(plan, key.step, map, index))
                 .with(Variable::Index, Cow::Owned(Value::from(index)));
+            if let Some(outer) = map.outer(index) {
+                scope = scope.with(Variable::Outer, Cow::Borrowed(outer));
+            }
         }
         (Body::Task(task), Part::Only) => {
             scope = scope.with(Variable::Verdict, Cow::Owned(Value::from(task.verdict.as_deref().unwrap_or_default())));

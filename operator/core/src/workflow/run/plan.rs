@@ -79,9 +79,17 @@ pub(super) struct GatePlan {
 #[derive(Debug)]
 pub(super) struct MapPlan {
     pub(super) items: Template,
+    pub(super) nested: Option<NestedPlan>,
     task: Template,
     /// Input of the reducing tasks.
     reduce: Option<Template>,
+    pub(super) expression: Option<Expression>,
+}
+
+/// What makes lists of the items of a map.
+#[derive(Debug)]
+pub(super) struct NestedPlan {
+    pub(super) items: Template,
     pub(super) expression: Option<Expression>,
 }
 
@@ -152,18 +160,7 @@ impl Plan {
             let chain = |stages: &Vec<Stage>| stages.iter().map(|stage| template(&stage.task.input)).collect();
             let body = match &step.kind {
                 StepKind::Task(task) => BodyPlan::Task(template(&task.input)?),
-                StepKind::Map(map) => BodyPlan::Map(Box::new(MapPlan {
-                    items: template(&map.items)?,
-                    task: template(&map.task.input)?,
-                    reduce: match &map.reduce {
-                        Reduce::Task(task) | Reduce::Tree { task, .. } => Some(template(&task.input)?),
-                        _ => None,
-                    },
-                    expression: match &map.reduce {
-                        Reduce::Expression(source) => Some(expression(source)?),
-                        _ => None,
-                    },
-                })),
+                StepKind::Map(map) => BodyPlan::Map(Box::new(MapPlan::compile(map)?)),
                 StepKind::Parallel(branches) => {
                     BodyPlan::Chains(branches.iter().map(|branch| chain(&branch.stages)).collect::<Option<_>>()?)
                 }
@@ -389,6 +386,27 @@ impl GatePlan {
             None => None,
         };
         Some(Self { schema, expression, judge, fallback })
+    }
+}
+
+impl MapPlan {
+    fn compile(map: &MapStep) -> Option<Self> {
+        let of_results = |reduce: &Reduce| match reduce {
+            Reduce::Expression(source) => Some(Some(expression(source)?)),
+            _ => Some(None),
+        };
+        let nested = match &map.nested {
+            Some(nested) => {
+                Some(NestedPlan { items: template(&nested.items)?, expression: of_results(&nested.reduce)? })
+            }
+            None => None,
+        };
+        let reduce = match &map.reduce {
+            Reduce::Task(task) | Reduce::Tree { task, .. } => Some(template(&task.input)?),
+            _ => None,
+        };
+        let (items, task) = (template(&map.items)?, template(&map.task.input)?);
+        Some(Self { items, nested, task, reduce, expression: of_results(&map.reduce)? })
     }
 }
 

@@ -193,13 +193,11 @@ impl Fold<'_> {
         let kept = self.state.kept(self.plan);
         let round = self.state.control.round + 1;
         let steps = &self.plan.definition.steps;
-        let mut every_left: Vec<Option<Body>> = (0..kept.len())
-            .map(|step| match kept[step] {
-                true => None,
-                // Whether the items of a stream are the same is seen item by item.
-                false => self.what_is_left(step, are_kept(self.plan, &steps[step].after, &kept), unknown),
-            })
-            .collect();
+        // Whether the items of a stream are the same is seen item by item.
+        let left = |step: usize| {
+            self.what_is_left(step, are_kept(self.plan, &steps[step].after, &kept), unknown).filter(|_| !kept[step])
+        };
+        let mut every_left: Vec<Option<Body>> = (0..kept.len()).map(left).collect();
         keep_same_items(self.plan, &kept, &mut every_left);
         for (step, left) in every_left.into_iter().enumerate().filter(|(step, _)| !kept[*step]) {
             let before = steps[step].before();

@@ -191,6 +191,8 @@ pub(super) struct MapState {
     /// Empty when they come from another step.
     pub(super) items: Vec<Value>,
     pub(super) tasks: Vec<TaskState>,
+    /// The outer items of a nested map, in their order.
+    pub(super) groups: Vec<Group>,
     /// What is known of the items that come from another step.
     pub(super) incoming: Option<Incoming>,
     /// Tasks that were opened so far, `maxParallel` at once; they open in order, or as their items come.
@@ -201,6 +203,14 @@ pub(super) struct MapState {
     pub(super) reduce: Option<(TaskState, Value)>,
     /// The level of a tree that is being reduced.
     pub(super) tree: Option<TreeState>,
+}
+
+/// An outer item of a nested map.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Group {
+    pub(super) outer: Value,
+    /// The place of its first inner item among all of them; that of the next group when it has none.
+    pub(super) first: usize,
 }
 
 /// Items of a map that come from another step, by their places.

@@ -12,6 +12,7 @@ mod journal;
 mod judges;
 mod loops;
 mod maps;
+mod nested;
 mod patterns;
 mod reopen;
 mod reopen_kinds;

@@ -1,6 +1,6 @@
 //! Maps as they are read.
 
-use tetrarch_core::workflow::definition::{MapStep, Reduce};
+use tetrarch_core::workflow::definition::{MapStep, Nested, Reduce};
 use tetrarch_crds::workflow as written;
 
 use super::steps::task;
@@ -22,9 +22,17 @@ pub(super) fn read(map: &written::MapStep, path: &str, violations: &mut Violatio
         Some(from) => Some(name(&format!("{path}.itemsFrom.step"), &from.step, violations)?),
         None => None,
     };
+    let nested = match &map.nested {
+        Some(nested) => Some(Nested {
+            items: nested.items.0.clone(),
+            reduce: self::reduce(&nested.reduce, &format!("{path}.nested.reduce"), violations)?,
+        }),
+        None => None,
+    };
     Some(MapStep {
         items: map.items.as_ref().map(|items| items.0.clone()).unwrap_or_default(),
         items_from,
+        nested,
         task: task?,
         max_parallel: max_parallel?,
         min_success_percent: min_success_percent?,

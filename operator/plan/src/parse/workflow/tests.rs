@@ -219,6 +219,24 @@ fn items_may_come_from_a_step(#[case] items: Value, #[case] expected: Result<&st
 }
 
 #[rstest]
+#[case::collected(json!({"items": "${item}"}), Ok("Collect"))]
+#[case::summed(json!({"items": [1], "reduce": {"builtin": "Sum"}}), Ok("Sum"))]
+#[case::by_an_agent(json!({"items": [1], "reduce": {"task": {"agent": {"capability": "c"}}}}), Err("spec.steps[0].map.nested.reduce.task: agents do not reduce"))]
+#[case::by_two(json!({"items": [1], "reduce": {"builtin": "Sum", "expression": "1"}}), Err("spec.steps[0].map.nested.reduce: needs one reducer"))]
+#[case::no_list(json!({"items": 7}), Err("spec.steps[0].map.nested.items: this is no list"))]
+fn nested_maps_are_read(#[case] nested: Value, #[case] expected: Result<&str, &str>) {
+    let step = json!({"name": "s", "map": {"items": [1], "nested": nested, "task": {"agent": {"capability": "c"}}}});
+    match (definition(&workflow(&step)), expected) {
+        (Ok(read), Ok(expected)) => {
+            let StepKind::Map(read) = &read.steps[0].kind else { panic!("{read:?}") };
+            assert_eq!(format!("{:?}", read.nested.as_ref().unwrap().reduce), expected);
+        }
+        (Err(told), Err(expected)) => assert!(told[0].to_string().starts_with(expected), "{told:?}"),
+        (read, expected) => panic!("{read:?} instead of {expected:?}"),
+    }
+}
+
+#[rstest]
 #[case::tree(json!({"task": {"agent": {"capability": "c"}}, "fanIn": 10}), Ok("Tree"))]
 #[case::expression(json!({"expression": "results.size()"}), Ok("Expression"))]
 #[case::fan_in_of_nothing(json!({"builtin": "Sum", "fanIn": 10}), Err("spec.steps[0].map.reduce: needs one reducer"))]

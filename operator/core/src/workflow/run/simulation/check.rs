@@ -21,7 +21,7 @@ use super::{
     super::Run,
     decomposed::is_planning,
     judged::is_judgement,
-    maps::{has_tasks, levels},
+    maps::{has_tasks, levels, results},
 };
 use crate::{
     id::TaskPath,
@@ -379,7 +379,7 @@ fn work_has_ended_well(facts: &Facts<'_>, step: &Step, position: usize) -> bool 
                 && match &map.reduce {
                     Reduce::Task(_) => good.contains(&format!("{name}:reduce")),
                     Reduce::Tree { fan_in, .. } => {
-                        good.contains(&format!("{name}:reduce:{}:0", levels(of_items, *fan_in) - 1))
+                        good.contains(&format!("{name}:reduce:{}:0", levels(results(map, of_items), *fan_in) - 1))
                     }
                     _ => true,
                 }
@@ -429,13 +429,8 @@ fn expected_output(facts: &Facts<'_>, step: &Step, end: usize) -> Value {
         StepKind::Map(map) if matches!(map.reduce, Reduce::Task(_)) => json!(format!("{name}:reduce")),
         StepKind::Map(map) => {
             let items = maps::items(facts, step, map, end).into_iter();
-            let outputs: Vec<String> =
-                items.map(|index| format!("{name}:{index}")).filter(|path| good.contains(path)).collect();
-            match &map.reduce {
-                Reduce::Tree { fan_in, .. } => json!(format!("{name}:reduce:{}:0", levels(outputs.len(), *fan_in) - 1)),
-                Reduce::Expression(_) => outputs.iter().map(|output| format!("{output}!")).collect(),
-                _ => outputs.into_iter().collect(),
-            }
+            let good = items.filter(|index| good.contains(&format!("{name}:{index}"))).collect();
+            maps::expected_output(step, map, &good)
         }
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn random_definition(random: &mut Random) -> Definition {
     let mut own = random.clone();
     own.below(1);
     maps::stream(&mut own, &mut made);
+    maps::nest(&mut own, &mut made);
     handed::allow(&mut random.clone(), &mut made);
     if random.clone().is(30) {
         made.on_unknown = UnknownPolicy::Ask;

@@ -6,7 +6,7 @@ use super::world::Random;
 use crate::{
     id::Name,
     workflow::{
-        definition::{Definition, MapStep, Reduce, StepKind},
+        definition::{Definition, MapStep, Nested, Reduce, Step, StepKind},
         samples::once,
     },
 };
@@ -31,9 +31,7 @@ pub(super) fn stream(random: &mut Random, definition: &mut Definition) {
     let steps = &mut definition.steps;
     for step in 1..steps.len() {
         let (before, of_rest) = steps.split_at_mut(step);
-        let is_source = |source: &&crate::workflow::definition::Step| {
-            matches!(source.kind, StepKind::Map(_)) && source.gate.is_none()
-        };
+        let is_source = |source: &&Step| matches!(source.kind, StepKind::Map(_)) && source.gate.is_none();
         let sources: Vec<_> = before.iter().filter(is_source).collect();
         let made = &mut of_rest[0];
         let StepKind::Map(map) = &mut made.kind else { continue };
@@ -51,12 +49,41 @@ pub(super) fn stream(random: &mut Random, definition: &mut Definition) {
     }
 }
 
+/// Lets some maps have lists in their items: of the numbers 0, 1, 2, 3 and so on those with 0, 1, 2, 0 elements.
+pub(super) fn nest(random: &mut Random, definition: &mut Definition) {
+    for step in &mut definition.steps {
+        let StepKind::Map(map) = &mut step.kind else { continue };
+        if map.items_from.is_none() && !matches!(map.reduce, Reduce::Expression(_)) && random.is(30) {
+            let reduce =
+                if random.is(50) { Reduce::Collect } else { Reduce::Expression("[outer, results]".to_owned()) };
+            map.nested = Some(Nested { items: json!({"from": 1, "to": "${item % 3}"}), reduce });
+        }
+    }
+}
+
+/// The numbers over which a map goes that streams from none.
+fn numbers(map: &MapStep) -> Vec<usize> {
+    match &map.items {
+        Value::Array(items) => (0..items.len()).collect(),
+        range => (1..=usize::try_from(range["to"].as_i64().unwrap_or_default()).unwrap_or_default()).collect(),
+    }
+}
+
+/// The outer items of a nested map, each with the places of its inner ones.
+pub(super) fn groups(map: &MapStep) -> Option<Vec<(usize, Vec<usize>)>> {
+    map.nested.as_ref()?;
+    let mut next = 0..;
+    Some(numbers(map).into_iter().map(|outer| (outer, next.by_ref().take(outer % 3).collect())).collect())
+}
+
 /// How many items a map has that streams from none.
 pub(super) fn count(map: &MapStep) -> usize {
-    match &map.items {
-        Value::Array(items) => items.len(),
-        range => usize::try_from(range["to"].as_i64().unwrap_or_default()).unwrap_or_default(),
-    }
+    groups(map).map_or_else(|| numbers(map).len(), |groups| groups.iter().map(|(_, places)| places.len()).sum())
+}
+
+/// How many results a map reduces of which so many items ended well.
+pub(super) fn results(map: &MapStep, good: usize) -> usize {
+    groups(map).map_or(good, |groups| groups.len())
 }
 
 /// Whether agents reduce.

@@ -83,7 +83,7 @@ fn a_task_that_was_said_to_be_done_before_its_turn_is_counted_once() {
         driver.fail(&format!("a:{index}/1"), FailureReason::Rejected);
     }
     driver.fail("b/1", FailureReason::Rejected);
-    super::reopen::reopen(&mut driver, &[("a:3", 1)]);
+    reopen::reopen(&mut driver, &[("a:3", 1)]);
     driver.new_dispatches();
     let resolution = crate::workflow::journal::Resolution::Done { output: json!(3) };
     let path = "a:3".parse().unwrap();

@@ -1,6 +1,13 @@
 //! What must hold for the items of maps and for trees of reductions, read from the journal alone.
 
-use super::{super::maps::count, Attempt, Facts, good_paths, has_ended_well};
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{
+    super::maps::{count, groups, levels, results},
+    Attempt, Facts, good_paths, has_ended_well,
+};
 use crate::{
     id::TaskPath,
     workflow::{
@@ -76,7 +83,7 @@ pub(super) fn check(facts: &Facts<'_>, step: &Step) -> Result<(), String> {
     let Reduce::Tree { fan_in, .. } = &map.reduce else { return Ok(()) };
     for ((path, _), position) in facts.of_step(step) {
         let Some((level, group)) = place(path) else { continue };
-        let mut most = items(facts, step, map, position).len();
+        let mut most = results(map, items(facts, step, map, position).len());
         for _ in 0..=level {
             most = most.div_ceil(*fan_in as usize).max(1);
         }
@@ -101,4 +108,27 @@ pub(super) fn check(facts: &Facts<'_>, step: &Step) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What a map without a single reducing task comes to when these of its items ended well.
+pub(super) fn expected_output(step: &Step, map: &MapStep, good: &BTreeSet<usize>) -> Value {
+    let name = &step.name;
+    let answers = |places: &[usize]| -> Vec<String> {
+        places.iter().filter(|place| good.contains(place)).map(|place| format!("{name}:{place}")).collect()
+    };
+    if let Reduce::Tree { fan_in, .. } = &map.reduce {
+        return json!(format!("{name}:reduce:{}:0", levels(results(map, good.len()), *fan_in) - 1));
+    }
+    if let (Some(groups), Some(nested)) = (groups(map), &map.nested) {
+        let of_group = |(outer, places): (usize, Vec<usize>)| match nested.reduce {
+            Reduce::Expression(_) => json!([outer, answers(&places)]),
+            _ => json!(answers(&places)),
+        };
+        return groups.into_iter().map(of_group).collect();
+    }
+    let outputs = answers(&good.iter().copied().collect::<Vec<_>>()).into_iter();
+    match &map.reduce {
+        Reduce::Expression(_) => outputs.map(|output| format!("{output}!")).collect(),
+        _ => outputs.collect(),
+    }
 }
