@@ -10,7 +10,7 @@ use async_nats::{
     HeaderMap,
     jetstream::{
         self,
-        consumer::{AckPolicy, DeliverPolicy, pull},
+        consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
     },
 };
 use bytes::Bytes;
@@ -25,6 +25,9 @@ const FETCH: usize = 1000;
 
 /// The server says that it lives when nothing else is to be said; two missed ones start the following anew.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// Silence after which the server is asked what is still to come: what was may have been purged.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Time after which the server forgets a consumer whose follower is gone.
 const FORGET_AFTER: Duration = Duration::from_secs(30);
@@ -109,10 +112,13 @@ pub struct Follow {
 }
 
 struct Session {
+    consumer: Consumer<pull::Config>,
     messages: pull::Stream,
     state: tokio::sync::watch::Receiver<State>,
     /// Deliveries so far, to notice a gap.
     delivered: u64,
+    /// Messages that were still to come, as far as is known.
+    left: u64,
     /// Whether the last message that was seen before is still the one that is there.
     is_compared: bool,
 }
@@ -153,7 +159,10 @@ impl Follow {
                     }
                 }
                 Some(session) => match session.next().await {
-                    Ok(delivered) => {
+                    Ok(None) if session.is_compared => return Event::CaughtUp,
+                    // Those that were seen before are gone.
+                    Ok(None) => return self.start_over(),
+                    Ok(Some(delivered)) => {
                         self.pause = FIRST_PAUSE;
                         if let Some(event) = self.observe(delivered) {
                             return event;
@@ -263,13 +272,16 @@ impl Follow {
         if restarted {
             self.queued.push(Event::Restarted);
         }
-        Ok(Session { messages, state, delivered: 0, is_compared: self.seen.is_empty() })
+        let is_compared = self.seen.is_empty();
+        Ok(Session { consumer, messages, state, delivered: 0, left: pending, is_compared })
     }
 }
 
 impl Session {
-    async fn next(&mut self) -> Result<Delivered, Interruption> {
+    /// The next message; none when those that were to come are gone.
+    async fn next(&mut self) -> Result<Option<Delivered>, Interruption> {
         loop {
+            let is_waiting = self.left > 0;
             let message = tokio::select! {
                 biased;
                 message = self.messages.next() => message,
@@ -280,13 +292,33 @@ impl Session {
                     }
                     continue;
                 }
+                () = tokio::time::sleep(QUIET), if is_waiting => {
+                    if self.is_nothing_left().await {
+                        self.left = 0;
+                        return Ok(None);
+                    }
+                    continue;
+                }
             };
             let message = match message {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => return Err(Interruption::Silent(error.to_string())),
                 None => return Err(Interruption::Silent("the subscription ended".to_owned())),
             };
-            return self.decode(message);
+            let delivered = self.decode(message)?;
+            self.left = delivered.pending;
+            return Ok(Some(delivered));
+        }
+    }
+
+    /// Whether the server has sent all there is, and all of it came.
+    async fn is_nothing_left(&self) -> bool {
+        match self.consumer.get_info().await {
+            Ok(info) => info.num_pending == 0 && info.delivered.consumer_sequence == self.delivered,
+            Err(error) => {
+                tracing::debug!(%error, "the server does not say what is still to come");
+                false
+            }
         }
     }
 

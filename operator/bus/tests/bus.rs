@@ -209,6 +209,28 @@ fn copy(from: &Path, to: &Path) {
     assert!(status.success());
 }
 
+/// More than are fetched ahead, so that some are still with the server when all are purged.
+#[tokio::test]
+async fn a_follower_has_caught_up_when_what_was_to_come_is_purged() {
+    let (_server, bus) = start().await;
+    let messages: Vec<_> = (0..2500).map(|n| Message::new(task(n), n.to_string())).collect();
+    bus.publish_batch(&messages).await.unwrap();
+    let mut follow = bus.follow(WORK, vec!["task.>".to_owned()], Start::After(0));
+    let mut last = next_message(&mut follow).await;
+    assert_eq!((last.sequence, last.pending), (1, 2499));
+    let stream = bus.jetstream().get_stream(WORK).await.unwrap();
+    stream.purge().filter("task.>").await.unwrap();
+    loop {
+        match next(&mut follow).await {
+            Event::Message(message) => last = message,
+            event => break assert_eq!(event, Event::CaughtUp),
+        }
+    }
+    assert!(last.pending > 0, "everything came before the purge: the test shows nothing");
+    bus.publish_new(task(2500), "later").await.unwrap();
+    assert_eq!(next_message(&mut follow).await.sequence, 2501);
+}
+
 #[tokio::test]
 async fn a_follower_notices_a_stream_that_went_back_also_when_it_has_grown_again() {
     for growth in [0, 2, 30] {
