@@ -108,6 +108,9 @@ pub struct WorkflowSpec {
     /// Longest time that a finished run is kept, such as `168h`; at most `720h`. Default: for as long as `keepRuns` allows. The latest run is kept whatever its age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_runs_for: Option<DurationText>,
+    /// Longest time that the outputs of a finished run are kept, such as `24h`; at most `keepRunsFor`, and `0s` removes them as soon as the run has ended and nobody waits for them. The run stays listed with its steps, and cannot be opened again. Default: as long as the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_outputs_for: Option<DurationText>,
     /// Share of this Workflow where several compete for the queue of a pool or for the places of a class, in proportion to the weights of the others: with 200 it gets twice what one with 100 gets. Default 100.
     #[serde(default = "default_weight")]
     #[schemars(range(min = 1, max = 1000))]

@@ -90,6 +90,11 @@ fn cases(department: &Department) -> Vec<Case> {
             &["spec.keepRunsFor", "is not a duration: write a number with a unit"],
         ),
         case(
+            "outputs that are kept for a time in words",
+            department.workflow("refused", &json!([scripted("a", &json!({}))]), &json!({"keepOutputsFor": "a day"})),
+            &["spec.keepOutputsFor", "is not a duration: write a number with a unit"],
+        ),
+        case(
             "a loop without an end",
             step(json!({"name": "a", "loop": {"task": task}})),
             &["spec.steps[0].loop.until", "Required value"],

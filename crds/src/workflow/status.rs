@@ -76,6 +76,9 @@ pub struct RunStatus {
     /// When the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// When the outputs of the run were removed, as `spec.keepOutputsFor` says; left out as long as they are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_removed_at: Option<Time>,
     /// The steps in the order of the definition, at most 128.
     #[serde(default)]
     pub steps: Vec<StepStatus>,

@@ -48,6 +48,11 @@ pub fn parse_positive(text: &str) -> Result<Duration, Error> {
     within(text, Duration::from_millis(1), LONGEST, "1ms", "720h")
 }
 
+/// The duration that a text stands for, at most 30 days and zero allowed.
+pub fn parse_from_zero(text: &str) -> Result<Duration, Error> {
+    within(text, Duration::ZERO, LONGEST, "0s", "720h")
+}
+
 /// The duration that a text stands for, at most one hour and zero allowed.
 pub fn parse_up_to_an_hour(text: &str) -> Result<Duration, Error> {
     within(text, Duration::ZERO, Duration::from_hours(1), "0s", "1h")

@@ -26,6 +26,9 @@ pub struct Kept {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Since when its outputs are removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_removed_at: Option<Timestamp>,
     /// Why, in a sentence.
     pub message: Option<String>,
 }

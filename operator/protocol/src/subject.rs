@@ -168,6 +168,17 @@ pub fn everything_of_run(supervisor: &Name, run: &RunId) -> [String; 5] {
     ]
 }
 
+/// Filters for what agents were given by a run and made of it, for removing its outputs. Results go last: as long as one is there, an
+/// interrupted removal is found and finished.
+pub fn work_of_run(supervisor: &Name, run: &RunId) -> [String; 4] {
+    [
+        format!("try.{supervisor}.*.{run}.>"),
+        format!("dead.{supervisor}.*.{run}.>"),
+        format!("task.{supervisor}.*.*.{run}.>"),
+        format!("res.{supervisor}.*.{run}.>"),
+    ]
+}
+
 /// Subject of the messages about a topic.
 pub fn event(supervisor: &Name, topic: &Name) -> String {
     format!("event.{supervisor}.{topic}")

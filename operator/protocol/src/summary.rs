@@ -61,6 +61,9 @@ pub struct RunSummary {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// Since when its outputs are removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_removed_at: Option<Timestamp>,
     /// The steps in the order of the definition.
     pub steps: Vec<StepSummary>,
     /// The output when it is small enough ([`MAX_OUTPUT`]).

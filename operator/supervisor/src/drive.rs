@@ -11,6 +11,7 @@ mod control;
 mod decisions;
 mod fold;
 mod open;
+mod outputs;
 mod plans;
 mod queues;
 mod retain;

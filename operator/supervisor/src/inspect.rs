@@ -40,6 +40,14 @@ pub enum Error {
         /// What cannot be read.
         why: String,
     },
+    /// Its outputs are removed.
+    #[error("the outputs of run {run} were removed at {at:.0}: they are beyond spec.keepOutputsFor of its Workflow")]
+    OutputsRemoved {
+        /// The run.
+        run: RunId,
+        /// Since when.
+        at: jiff::Timestamp,
+    },
     /// The run has no output.
     #[error("run {run} has no output: it is {phase}")]
     NoOutput {
@@ -89,6 +97,9 @@ pub async fn read_output(bus: &Bus, supervisor: &Name, run: &RunId) -> Result<Va
     }
     let folded = fold(records);
     let folded = folded.get(run).ok_or_else(|| Error::UnknownRun(run.clone()))?;
+    if let Some(at) = folded.outputs_removed_at() {
+        return Err(Error::OutputsRemoved { run: run.clone(), at });
+    }
     folded.output().ok_or_else(|| Error::NoOutput { run: run.clone(), phase: phase(folded) })
 }
 
@@ -109,6 +120,7 @@ pub async fn list_runs(bus: &Bus, supervisor: &Name) -> Result<Vec<Kept>, Error>
             accepted_at: run.accepted_at(),
             started_at: run.started_at(),
             finished_at: run.ended_at(),
+            outputs_removed_at: run.outputs_removed_at(),
             message: unreadable.remove(run.id()).or_else(|| run.message()),
         })
         .collect();

@@ -1,4 +1,5 @@
-//! Removes from the bus what is of no use any more: withdrawn tasks, finished runs beyond their retention, late entries of purged runs.
+//! Removes from the bus what is of no use any more: withdrawn tasks, finished runs and outputs beyond their retention, late
+//! entries of purged runs.
 
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub enum Job {
     Subject(String),
     /// Everything of a run.
     Run(RunId),
+    /// What agents were given by a run and made of it. Its own events stay.
+    Outputs(RunId),
     /// Everything of a run that follows another one, and before it everything of that one.
     Follower {
         /// The run.
@@ -66,7 +69,7 @@ async fn enact(bus: &Bus, supervisor: &Name, jobs: &[Job]) -> Result<(), String>
     let runs: Vec<&RunId> = jobs
         .iter()
         .filter_map(|job| match job {
-            Job::Run(run) | Job::Follower { run, .. } => Some(run),
+            Job::Run(run) | Job::Outputs(run) | Job::Follower { run, .. } => Some(run),
             Job::Subject(_) => None,
         })
         .collect();
@@ -87,6 +90,7 @@ async fn remove(work: &Stream, supervisor: &Name, job: &Job) -> Result<(), Strin
     match job {
         Job::Subject(subject) => purge(work, subject).await,
         Job::Run(run) => purge_run(work, supervisor, run).await,
+        Job::Outputs(run) => purge_all(work, &subject::work_of_run(supervisor, run)).await,
         Job::Follower { run, before } => {
             purge_run(work, supervisor, before).await?;
             purge_run(work, supervisor, run).await
@@ -96,8 +100,12 @@ async fn remove(work: &Stream, supervisor: &Name, job: &Job) -> Result<(), Strin
 
 /// The run's own events go last: as long as they are there, an interrupted purge is found and finished.
 async fn purge_run(work: &Stream, supervisor: &Name, run: &RunId) -> Result<(), String> {
-    for filter in subject::everything_of_run(supervisor, run) {
-        purge(work, &filter).await?;
+    purge_all(work, &subject::everything_of_run(supervisor, run)).await
+}
+
+async fn purge_all(work: &Stream, filters: &[String]) -> Result<(), String> {
+    for filter in filters {
+        purge(work, filter).await?;
     }
     Ok(())
 }

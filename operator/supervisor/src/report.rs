@@ -68,6 +68,7 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
         total: count(total),
         started_at: run.started_at(),
         finished_at: run.ended_at(),
+        outputs_removed_at: run.outputs_removed_at(),
         steps: run
             .steps()
             .map(|step| StepSummary {
@@ -147,6 +148,7 @@ pub fn build_refusal(run: &RunId, message: &str) -> RunSummary {
         total: 0,
         started_at: None,
         finished_at: None,
+        outputs_removed_at: None,
         steps: Vec::new(),
         output: None,
         waiting: Vec::new(),

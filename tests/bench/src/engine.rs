@@ -211,6 +211,7 @@ fn definition(workflow: &str, kind: StepKind) -> Result<Definition> {
         on_failure: FailurePolicy::Stop,
         on_unknown: UnknownPolicy::Fail,
         keep_runs_for: None,
+        keep_outputs_for: None,
         parameters: BTreeMap::new(),
         steps: vec![Step {
             name: "only".parse()?,

@@ -43,6 +43,9 @@ pub struct Definition {
     /// How long a finished run is kept at most; none means for ever.
     #[serde(default, with = "millis_option", skip_serializing_if = "Option::is_none")]
     pub keep_runs_for: Option<Duration>,
+    /// How long the outputs of a finished run are kept at most; none means as long as the run.
+    #[serde(default, with = "millis_option", skip_serializing_if = "Option::is_none")]
+    pub keep_outputs_for: Option<Duration>,
     /// Share of the Workflow where it competes with others, in proportion to theirs; at least 1.
     #[serde(default = "default_weight", skip_serializing_if = "is_default_weight")]
     pub weight: u32,

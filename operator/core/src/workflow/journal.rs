@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::{
     id::{Name, RunId, TaskPath},
     workflow::{
-        approval::Decision, auto::Planned, child::Parent, definition::Definition, stamp::Stamp, trigger::Origin,
+        approval::Decision, auto::Planned, child::Parent, definition::Definition, run::StepPhase, stamp::Stamp,
+        trigger::Origin,
     },
 };
 
@@ -206,7 +207,15 @@ pub enum RunEvent {
         /// Why, in a sentence.
         message: String,
     },
-    /// The run ended; the last entry, unless it is opened again.
+    /// The outputs of a run that has ended are given up: its dispatches, its results and its values in the store may be gone. What stays
+    /// known of its steps stands here, and it is not opened again.
+    OutputsRemoved {
+        /// Steps that had ended.
+        ended: u32,
+        /// The steps in the order of the definition.
+        steps: Vec<KeptStep>,
+    },
+    /// The run ended; the last entry, unless it is opened again or its outputs are removed.
     Finished {
         /// How.
         phase: FinalPhase,
@@ -223,6 +232,43 @@ pub struct AttemptRef {
     pub path: TaskPath,
     /// The attempt.
     pub attempt: u32,
+}
+
+/// The final facts of a step whose outputs are removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptStep {
+    /// The step.
+    pub step: Name,
+    /// How it ended.
+    pub phase: StepPhase,
+    /// Why, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Tasks in all.
+    #[serde(default)]
+    pub tasks: u64,
+    /// Tasks ended well.
+    #[serde(default)]
+    pub succeeded: u64,
+    /// Tasks ended badly.
+    #[serde(default)]
+    pub failed: u64,
+    /// Attempts beyond the first of each task.
+    #[serde(default)]
+    pub retries: u64,
+    /// The last attempt of its only task: the run that it stood for follows from it.
+    #[serde(default)]
+    pub last_attempt: u32,
+    /// Whether it had a plan: the last one that the journal tells of.
+    #[serde(default)]
+    pub is_planned: bool,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// What a person has found out about an attempt.

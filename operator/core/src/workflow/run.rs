@@ -29,6 +29,7 @@ mod map;
 mod nested;
 mod next;
 mod origin;
+mod outputs;
 mod plan;
 mod reopen;
 mod repeat;
@@ -49,6 +50,7 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::{next::Memo, plan::Plan, state::State};
@@ -161,7 +163,7 @@ pub enum RunPhase {
 }
 
 /// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepPhase {
     /// Waits for other steps.
     Pending,

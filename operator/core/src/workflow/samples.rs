@@ -133,6 +133,7 @@ pub(super) fn definition(steps: Vec<Step>) -> Definition {
         output: None,
         keep_runs: 1,
         keep_runs_for: None,
+        keep_outputs_for: None,
         weight: crate::fairness::WEIGHT,
         max_concurrent_runs: None,
     }

@@ -121,7 +121,8 @@ impl Trigger {
         let is_flawed = ended.origin().is_some_and(|origin| origin.flaw.is_some());
         let is_it = ended.definition().workflow == self.workflow && self.phases.contains(&phase);
         let is_new = ended.ended_at().is_some_and(|at| at >= since);
-        if !(is_it && is_of_its_own && is_new) || is_flawed {
+        let is_whole = ended.outputs_removed_at().is_none();
+        if !(is_it && is_of_its_own && is_new && is_whole) || is_flawed {
             return None;
         }
         begin::run_of(prefix, 't', &self.name, ended.id().as_str())

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use kube::{ResourceExt as _, core::NamespaceResourceScope};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tetrarch_crds::{AgentPool, Domain, Orchestrator, Supervisor, Workflow, workflow::RunPhase};
+use tetrarch_crds::{
+    AgentPool, Domain, Orchestrator, Supervisor, Workflow,
+    workflow::{RunPhase, RunStatus},
+};
 use tetrarch_plan::names::DEFAULT_SUPERVISOR;
 
 use crate::{
@@ -20,7 +23,7 @@ use crate::{
     view::{
         hierarchy::{self, Fleet},
         list::{self, Layout, Listed},
-        run,
+        run, time,
     },
 };
 
@@ -172,7 +175,8 @@ async fn one_workflow(cluster: &Cluster, args: &Get, name: &str) -> Result<Exit,
         _ if args.output => output(cluster, &workflow, args.run.as_deref()).await?,
         Some(format @ (Format::Json | Format::Yaml)) if args.kind == Kind::Runs => {
             let mut run = serde_json::to_value(latest(&workflow)?).map_err(|error| Error::Format(error.to_string()))?;
-            if run["phase"] == "Succeeded" && run.get("output").is_none() {
+            let is_whole = run.get("output").is_some() || run.get("outputsRemovedAt").is_some();
+            if run["phase"] == "Succeeded" && !is_whole {
                 let whole = output(cluster, &workflow, None).await?;
                 run["output"] =
                     serde_json::from_str::<Value>(&whole).map_err(|error| Error::Format(error.to_string()))?;
@@ -197,7 +201,7 @@ async fn begun_by(cluster: &Cluster, workflow: &Workflow) -> Result<Vec<Workflow
     }
 }
 
-fn latest(workflow: &Workflow) -> Result<&tetrarch_crds::workflow::RunStatus, Error> {
+fn latest(workflow: &Workflow) -> Result<&RunStatus, Error> {
     request::latest(workflow).ok_or_else(|| {
         let name = workflow.name_any();
         Error::Request(format!("the Workflow {name:?} has no run yet: ask for one with `kubectl tetrarch run {name}`"))
@@ -212,11 +216,21 @@ async fn output(cluster: &Cluster, workflow: &Workflow, run: Option<&str>) -> Re
         if let Some(output) = &latest.output {
             return formatted(output, Format::Json);
         }
-        if latest.phase != RunPhase::Succeeded {
-            return Err(Error::Request(format!("the run {run:?} has no output: it is {:?}", latest.phase)));
+        if let Some(why) = without_output(latest) {
+            return Err(Error::Request(why));
         }
     }
     text(pod::ask(cluster, &supervisor(workflow), "output", run).await?)
+}
+
+/// Why there is no output to ask for.
+fn without_output(run: &RunStatus) -> Option<String> {
+    let id = &run.id;
+    if let Some(removed) = &run.outputs_removed_at {
+        let when = time::moment(removed);
+        return Some(format!("the outputs of the run {id:?} were removed {when}, as spec.keepOutputsFor says"));
+    }
+    (run.phase != RunPhase::Succeeded).then(|| format!("the run {id:?} has no output: it is {:?}", run.phase))
 }
 
 /// Prints the journal of a run.
@@ -242,4 +256,23 @@ pub fn supervisor(workflow: &Workflow) -> String {
     let observed = workflow.status.as_ref().and_then(|status| status.supervisor.clone());
     let written = workflow.spec.supervisor_ref.as_ref().map(|reference| reference.name.clone());
     observed.or(written).unwrap_or_else(|| DEFAULT_SUPERVISOR.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_an_output_says_why() {
+        let run = |fields: Value| -> RunStatus {
+            let mut run = json!({"id": "audit-1", "phase": "Succeeded"});
+            run.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            serde_json::from_value(run).unwrap()
+        };
+        assert_eq!(without_output(&run(json!({}))), None);
+        let failed = without_output(&run(json!({"phase": "Failed"}))).unwrap();
+        assert_eq!(failed, "the run \"audit-1\" has no output: it is Failed");
+        let removed = without_output(&run(json!({"outputsRemovedAt": "2026-11-21T09:00:00Z"}))).unwrap();
+        assert!(removed.contains("were removed 2026-11-21 09:00:00 UTC, as spec.keepOutputsFor says"), "{removed}");
+    }
 }

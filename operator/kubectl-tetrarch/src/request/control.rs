@@ -10,6 +10,7 @@ use super::{Request, latest, named, unfinished};
 use crate::{
     args::control::{Found, Resolve},
     exit::is_final,
+    view::time,
 };
 
 /// Asks to pause a run. Those that are paused already stay so.
@@ -35,6 +36,13 @@ pub fn resume(workflow: &Workflow, run: Option<&str>) -> Result<Request, String>
 pub fn retry(workflow: &Workflow, run: Option<&str>, id: &str) -> Result<Request, String> {
     let run = named(workflow, run, "retry")?;
     let known = latest(workflow).filter(|latest| latest.id == run);
+    if let Some(removed) = known.and_then(|known| known.outputs_removed_at.as_ref()) {
+        let when = time::moment(removed);
+        return Err(format!(
+            "the outputs of the run {run:?} were removed {when}, so that nothing is left to go on with: ask for a new one with `kubectl tetrarch run {} --like {run}`",
+            workflow.name_any()
+        ));
+    }
     match known.map(|known| known.phase) {
         Some(RunPhase::Succeeded) => {
             return Err(format!("the run {run:?} has succeeded: there is nothing to do again"));
@@ -153,6 +161,12 @@ mod tests {
         annotations.insert("tetrarch.dev/cancel".to_owned(), "audit-0a1b2-g1".to_owned());
         let written = retry(&ended, None, "again").unwrap().annotations.unwrap();
         assert_eq!(written, json!({"tetrarch.dev/retry": "audit-0a1b2-g1/again", "tetrarch.dev/cancel": null}));
+        let mut removed = workflow("", "Failed");
+        let run = removed.status.as_mut().and_then(|status| status.run.as_mut()).unwrap();
+        run.outputs_removed_at = serde_json::from_value(json!("2026-11-22T10:00:00Z")).unwrap();
+        let refused = retry(&removed, None, "x").unwrap_err();
+        assert!(refused.contains("outputs of the run \"audit-0a1b2-g1\" were removed"), "{refused}");
+        assert!(refused.contains("kubectl tetrarch run audit --like audit-0a1b2-g1"), "{refused}");
         assert!(retry(&workflow("", "Running"), None, "x").unwrap_err().contains("has not ended yet"));
         assert!(retry(&workflow("", "Succeeded"), None, "x").unwrap_err().contains("has succeeded"));
         assert!(retry(&workflow("", "Failed"), None, "x/y").unwrap_err().contains("--id"));

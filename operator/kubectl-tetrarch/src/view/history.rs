@@ -40,12 +40,20 @@ pub fn render(runs: &[Kept], now: Timestamp, style: Style) -> String {
                 Cell::from(time::span(started.as_ref(), finished.as_ref(), now)),
                 Cell::from(time::age(Some(&Time(run.accepted_at)), now)),
                 Cell::from(run.cause.clone()),
-                Cell::from(run.message.clone().unwrap_or_default()),
+                Cell::from(message(run)),
             ]
         })
         .collect();
     let headings = ["RUN", "WORKFLOW", "PHASE", "PROGRESS", "RETRIED", "DURATION", "ACCEPTED", "CAUSE", "MESSAGE"];
     table::render(&headings, &rows, style)
+}
+
+fn message(run: &Kept) -> String {
+    let said = run.message.clone().unwrap_or_default();
+    match run.outputs_removed_at {
+        Some(at) => format!("{said}; outputs removed {}", time::moment(&Time(at))).trim_start_matches("; ").to_owned(),
+        None => said,
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +84,10 @@ mod tests {
         let runs = read(LINES.as_bytes()).unwrap();
         let text = render(&runs, "2026-11-21T12:00:00Z".parse().unwrap(), PLAIN);
         assert!(text.contains("audit-1") && text.contains("30s") && text.contains("step c: no luck"), "{text}");
+        let removed =
+            LINES.replace(r#""message":"step"#, r#""outputsRemovedAt":"2026-11-21T11:00:00Z","message":"step"#);
+        let text = render(&read(removed.as_bytes()).unwrap(), "2026-11-21T12:00:00Z".parse().unwrap(), PLAIN);
+        assert!(text.contains("step c: no luck; outputs removed 2026-11-21 11:00:00 UTC"), "{text}");
         assert_eq!(render(&[], Timestamp::UNIX_EPOCH, PLAIN), "no run is kept that fits\n");
     }
 }

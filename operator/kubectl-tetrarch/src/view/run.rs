@@ -101,6 +101,10 @@ fn header(workflow: &Workflow, now: Timestamp, style: Style) -> String {
     if let Some(finished) = &run.finished_at {
         line("Finished", &format!("{} ({} ago)", time::moment(finished), time::age(Some(finished), now)));
     }
+    if let Some(removed) = &run.outputs_removed_at {
+        let told = format!("removed {} ({} ago)", time::moment(removed), time::age(Some(removed), now));
+        line("Outputs", &told);
+    }
     if run.started_at.is_some() {
         line("Duration", &time::span(run.started_at.as_ref(), run.finished_at.as_ref(), now));
     }

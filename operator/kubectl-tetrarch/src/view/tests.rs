@@ -70,6 +70,16 @@ fn an_asked_for_namespace_shows_only_its_branch() {
     assert!(text.contains("classifier") && !text.contains("payments"), "{text}");
 }
 
+#[test]
+fn a_run_whose_outputs_are_removed_says_since_when() {
+    let mut audit = audit();
+    let shown = |audit: &Workflow| run::render(audit, false, now(), style(120));
+    assert!(!shown(&audit).contains("Outputs:"));
+    let run = audit.status.as_mut().and_then(|status| status.run.as_mut()).unwrap();
+    run.outputs_removed_at = serde_json::from_value(serde_json::json!("2026-11-21T09:00:00Z")).unwrap();
+    assert!(shown(&audit).contains("Outputs:      removed 2026-11-21 09:00:00 UTC (1h"), "{}", shown(&audit));
+}
+
 #[rstest::rstest]
 #[case::narrow("run_60", 60, false)]
 #[case::usual("run_120", 120, false)]

@@ -17,7 +17,7 @@ pub use schedule::Scheduled;
 pub use steps::{TASK_TIMEOUT, tasks};
 pub use trigger::Kind as TriggerKind;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use kube_core::ResourceExt;
 use serde_json::Value;
@@ -30,6 +30,7 @@ use tetrarch_crds::{
     shared::DurationText,
     workflow::{
         self as written, FailurePolicy as WrittenPolicy, Parameter, StartPolicy, UnknownPolicy as WrittenUnknown,
+        WorkflowSpec,
     },
 };
 
@@ -51,6 +52,7 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
     trigger::triggers(&object.name_any(), spec, &mut violations);
     let keep_runs = at_least("spec.keepRuns", spec.keep_runs, 1, &mut violations);
     let keep_runs_for = optional_duration("spec.keepRunsFor", spec.keep_runs_for.as_ref(), &mut violations);
+    let keep_outputs_for = keep_outputs_for(spec, keep_runs_for, &mut violations);
     let weight = at_least("spec.weight", spec.weight, 1, &mut violations);
     let max_concurrent_runs =
         spec.max_concurrent_runs.and_then(|runs| at_least("spec.maxConcurrentRuns", runs, 1, &mut violations));
@@ -75,6 +77,7 @@ pub fn definition(object: &Workflow) -> Result<Definition, Vec<Violation>> {
             output: spec.output.as_ref().map(|output| output.0.clone()),
             keep_runs: keep_runs?,
             keep_runs_for,
+            keep_outputs_for,
             weight: weight?,
             max_concurrent_runs,
         })
@@ -120,12 +123,29 @@ fn parameters(
     parameters
 }
 
-fn optional_duration(
-    path: &str,
-    written: Option<&DurationText>,
-    violations: &mut Violations,
-) -> Option<std::time::Duration> {
+fn optional_duration(path: &str, written: Option<&DurationText>, violations: &mut Violations) -> Option<Duration> {
     violations.check(path, duration::parse_positive(&written?.0))
+}
+
+/// How long outputs are kept: not longer than the runs that they are of.
+fn keep_outputs_for(
+    spec: &WorkflowSpec,
+    keep_runs_for: Option<Duration>,
+    violations: &mut Violations,
+) -> Option<Duration> {
+    let path = "spec.keepOutputsFor";
+    let written = &spec.keep_outputs_for.as_ref()?.0;
+    let keep = violations.check(path, duration::parse_from_zero(written))?;
+    if let (Some(runs), Some(of_runs)) = (keep_runs_for, &spec.keep_runs_for)
+        && keep > runs
+    {
+        let most = &of_runs.0;
+        violations.add(
+            path,
+            format!("{written:?} is longer than spec.keepRunsFor, with which the outputs go as well: write at most {most}, or keep the runs longer"),
+        );
+    }
+    Some(keep)
 }
 
 /// What the tasks ask for, or may be handed to, each with the path of its field.

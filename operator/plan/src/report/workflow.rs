@@ -127,6 +127,7 @@ fn run_status(summary: &RunSummary) -> RunStatus {
         progress: Some(format!("{}/{}", summary.ended, summary.total)),
         started_at: summary.started_at.map(time),
         finished_at: summary.finished_at.map(time),
+        outputs_removed_at: summary.outputs_removed_at.map(time),
         steps: summary.steps.iter().take(MOST_STEPS).map(step_status).collect(),
         // A null would be dropped by the API server and then be missed.
         output: summary.output.clone().filter(|output| !output.is_null()).map(AnyJson),

@@ -52,6 +52,7 @@ impl Driver {
                 return;
             }
             slot.reissue();
+            self.changed.finished |= slot.is_finished();
             self.changed.control.insert(id.clone());
             self.changed.places = true;
             self.changed.wants = true;
@@ -213,6 +214,7 @@ impl Driver {
     pub(super) fn observe_removed(&mut self, removed: Removed) {
         match removed {
             Job::Run(run) | Job::Follower { run, .. } => self.observe_purged(&run),
+            Job::Outputs(run) => self.observe_outputs_removed(&run),
             Job::Subject(subject) => {
                 let Ok(Subject::Task { task, .. }) = subject.parse() else { return };
                 let Some(slot) = self.runs.get_mut(&task.run) else { return };

@@ -265,6 +265,9 @@ fn outcome_of(run: &Run) -> Option<Outcome> {
         |how: &str| format!("run {} of Workflow {workflow} {how}: {}", run.id(), run.message().unwrap_or_default());
     let failed = |reason, how| Outcome::Failed { reason, message: told(how) };
     Some(match phase {
+        FinalPhase::Succeeded if run.outputs_removed_at().is_some() => {
+            failed(FailureReason::RunFailed, "succeeded, but its outputs are removed")
+        }
         FinalPhase::Succeeded => Outcome::Succeeded { output: run.output().unwrap_or_default() },
         FinalPhase::Failed => failed(FailureReason::RunFailed, "failed"),
         FinalPhase::Compensated => failed(FailureReason::RunFailed, "failed and undid what it had done"),

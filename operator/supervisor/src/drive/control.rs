@@ -3,8 +3,12 @@
 
 use jiff::Timestamp;
 use tetrarch_core::{
-    id::{Name, RunId},
-    workflow::{journal::RunEvent, run::Run, stamp::Stamp},
+    id::{Name, RunId, TaskId},
+    workflow::{
+        journal::{FinalPhase, RunEvent},
+        run::{Run, RunPhase},
+        stamp::Stamp,
+    },
 };
 use tetrarch_protocol::control::{Asked, Control, Resolve};
 
@@ -29,6 +33,11 @@ impl Driver {
         }
         let Some(snapshot) = self.config.workflows.get(&slot.run.definition().workflow) else { return };
         if snapshot.deleted {
+            return;
+        }
+        if let Some(why) = refusal_to_reopen(&slot.run, &snapshot.control) {
+            tracing::warn!(run = %id, why, "the run is not opened again");
+            self.changed.summaries.insert(slot.run.definition().workflow.clone());
             return;
         }
         if wants_to_reopen(&slot.run, &snapshot.control).is_some() && slot.run.left_children().next().is_some() {
@@ -83,9 +92,27 @@ pub(super) fn wants_to_reopen(run: &Run, control: &Control) -> Option<(String, S
     let retry = asked.map(|retry| (retry.request.clone(), retry.cause.clone(), retry.stamp.clone()));
     let resolve = || {
         let resolve = find_doubt(run, control)?;
-        Some((format!("resolve {}", resolve.task), resolve.cause.clone(), resolve.stamp.clone()))
+        Some((resolved(&resolve.task), resolve.cause.clone(), resolve.stamp.clone()))
     };
     retry.or_else(resolve)
+}
+
+/// The request that is what was found out about an attempt.
+fn resolved(task: &TaskId) -> String {
+    format!("resolve {task}")
+}
+
+/// Why a run is not opened again that somebody wants to be.
+pub(super) fn refusal_to_reopen(run: &Run, control: &Control) -> Option<String> {
+    let at = run.outputs_removed_at()?;
+    let is_asked = control.retry.iter().any(|retry| retry.run == *run.id() && !run.was_reopened_by(&retry.request));
+    let is_news =
+        |task| run.phase() == RunPhase::Ended(FinalPhase::OutcomeUnknown) && !run.was_reopened_by(&resolved(task));
+    let is_resolved = || control.resolve.iter().any(|found| found.task.run == *run.id() && is_news(&found.task));
+    (is_asked || is_resolved()).then(|| {
+        let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!("it is not opened again: its outputs were removed at {at}, so there is nothing to go on with; ask for a new run like it")
+    })
 }
 
 /// What was found out about an attempt that a person is asked about.

@@ -139,8 +139,14 @@ impl Driver {
 
     fn fold_known(&mut self, id: &RunId, entry: &Entry, sequence: u64, at: Timestamp, call: Option<&Call>) {
         let is_live = self.is_caught_up && self.owns(id);
+        let has_children = self.runs.has_children();
         let Some(slot) = self.runs.get_mut(id) else { return };
         let phase = slot.run.phase();
+        if !matches!(entry, Entry::Run(_)) {
+            slot.holds_work = true;
+            // It came when its run had none any more.
+            self.changed.finished |= slot.run.outputs_removed_at().is_some();
+        }
         match entry {
             Entry::Run(event) => {
                 slot.observe_event(sequence);
@@ -148,6 +154,7 @@ impl Driver {
                 if !matches!(event, RunEvent::StepSkipped { .. }) {
                     self.changed.places = true;
                 }
+                self.changed.finished |= matches!(event, RunEvent::OutputsRemoved { .. });
                 if matches!(event, RunEvent::Started { .. }) {
                     self.lines.entry(slot.class()).or_default().start(slot.ticket);
                 }
@@ -181,6 +188,9 @@ impl Driver {
                         let time = (outstanding.at, at);
                         self.tracer.observe_attempt(&task, outstanding.pool.as_str(), time, outcome, call);
                     }
+                } else {
+                    // It may be the end of a run, which is not needed any more.
+                    self.changed.finished |= has_children;
                 }
             }
         }

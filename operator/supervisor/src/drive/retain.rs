@@ -32,6 +32,7 @@ impl Driver {
                 self.runs.expire(&run);
             }
         }
+        self.remove_outputs(now);
         // A Workflow that is deleted and was never run, or whose runs others purged, has no report any more.
         let gone: Vec<Name> = self
             .config

@@ -68,6 +68,10 @@ pub struct Slot {
     pub is_cancelling: bool,
     /// Whether it is being purged.
     pub is_purging: bool,
+    /// Whether dispatches or results of it may lie on the bus.
+    pub holds_work: bool,
+    /// Whether its outputs are being removed.
+    pub is_removing: bool,
     /// What the bus said last when it refused a write.
     pub refusal: Option<String>,
     /// When it is to be looked at again.
@@ -95,6 +99,8 @@ impl Slot {
             is_starting: false,
             is_cancelling: false,
             is_purging: false,
+            holds_work: false,
+            is_removing: false,
             refusal: None,
             wake: None,
             unreadable: None,
@@ -297,6 +303,14 @@ impl Runs {
         let mut waits =
             self.by_id.get(&task.run).into_iter().flat_map(|slot| slot.run.children().chain(slot.run.left_children()));
         waits.any(|child| child.attempt == task.attempt && child.path() == task.path)
+    }
+
+    /// Whether another run needs the output of this one: it waits for its end, or hears of it when it is opened again.
+    pub fn is_needed(&self, slot: &Slot) -> bool {
+        let Some(parent) = slot.run.parent() else { return false };
+        let Some(parent) = self.by_id.get(&parent.run) else { return self.unreadable.contains_key(&parent.run) };
+        let mut waits = parent.run.children().chain(parent.run.left_children());
+        parent.unreadable.is_some() || waits.any(|child| child.run == *slot.run.id())
     }
 
     /// Whether another run waits for the end of this one.

@@ -9,7 +9,7 @@ use tetrarch_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{Driver, admit::Place, runs::Slot};
+use super::{Driver, admit::Place, control::refusal_to_reopen, runs::Slot};
 use crate::report::{Report, bound, build_refusal, build_summary, tell_progress};
 
 impl Driver {
@@ -57,6 +57,10 @@ impl Driver {
         let mut summary = build_summary(&slot.run, self.waits_for(slot));
         summary.waits_for = waits_for_room(slot, summary.waits_for);
         self.tell_plans(&mut summary);
+        let control = self.config.workflows.get(workflow).map(|snapshot| &snapshot.control);
+        if let Some(why) = control.and_then(|control| refusal_to_reopen(&slot.run, control)) {
+            summary.message = Some(bound(&summary.message.map_or(why.clone(), |message| format!("{message}; {why}"))));
+        }
         Some(self.with_wishes(workflow, summary))
     }
 

@@ -90,6 +90,7 @@ pub fn definition(workflow: &str, shape: Shape, width: usize, millis: u64) -> Re
         output: Some(json!("done")),
         keep_runs: 3,
         keep_runs_for: None,
+        keep_outputs_for: None,
         weight: tetrarch_core::fairness::WEIGHT,
         max_concurrent_runs: None,
     })

@@ -23,7 +23,10 @@ use crate::{
 /// Folds an entry.
 pub(super) fn apply(plan: &Plan, state: &mut State, memo: &mut Memo, entry: &Entry, at: Timestamp) {
     let mut fold = Fold { plan, state, memo, at, ready: VecDeque::new() };
+    let is_emptied = fold.state.outputs_removed_at.is_some();
     let is_news = match entry {
+        // Nothing that comes late is of any use.
+        Entry::Dispatched { .. } | Entry::Result { .. } if is_emptied => false,
         Entry::Run(event) => fold.event(event),
         Entry::Dispatched { path, attempt, pool } => fold.dispatched(path, *attempt, pool),
         Entry::Result { path, attempt, outcome } => fold.result(path, *attempt, outcome),
@@ -41,6 +44,12 @@ impl Fold<'_> {
         if let RunEvent::Reopened { request, unknown, .. } = event {
             return self.reopen(request, unknown);
         }
+        if let RunEvent::OutputsRemoved { ended, steps } = event {
+            return self.outputs_removed(*ended, steps);
+        }
+        if let RunEvent::Planned { step, plan, .. } = event {
+            self.hear_of_plan(step, plan);
+        }
         if self.state.finished.is_some() {
             if let RunEvent::Withdrawn { path, attempt } = event {
                 self.note_late_withdrawal(path, *attempt);
@@ -48,7 +57,7 @@ impl Fold<'_> {
             return false;
         }
         match event {
-            RunEvent::Accepted { .. } | RunEvent::Reopened { .. } => return false,
+            RunEvent::Accepted { .. } | RunEvent::Reopened { .. } | RunEvent::OutputsRemoved { .. } => return false,
             RunEvent::Started { deadline } => {
                 if self.state.started_at.is_some() {
                     return false;

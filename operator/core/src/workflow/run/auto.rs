@@ -272,11 +272,19 @@ impl Fold<'_> {
         }
     }
 
+    /// Notes a plan, whatever becomes of it.
+    pub(super) fn hear_of_plan(&mut self, step: &Name, planned: &Planned) {
+        if let Some(step) = self.plan.step(step.as_str()) {
+            self.state.control.plans.insert(step, Arc::new(planned.clone()));
+        }
+    }
+
     pub(super) fn planned(&mut self, step: &Name, round: u32, planned: &Planned) -> bool {
         let Some((step, _)) = self.planning(step, round) else { return false };
         let has_planner = self.plan.auto(step).is_some_and(|auto| auto.planner.is_some());
+        let plan = self.state.control.plans.get(&step).map_or_else(|| Arc::new(planned.clone()), Arc::clone);
         let state = &mut self.state.steps[step];
-        state.planned = Some(Arc::new(planned.clone()));
+        state.planned = Some(plan);
         let is_planned = !planned.steps.is_empty();
         state.message = Some(if is_planned { format!("plan: {planned}") } else { "the planner is asked".to_owned() });
         if has_planner && planned.author == Author::Rules {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use super::{
     step::Fold,
     waits_for::moment,
 };
-use crate::workflow::journal::FinalPhase;
+use crate::workflow::{auto::Planned, journal::FinalPhase};
 
 /// What was asked of a run, as far as its journal tells.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -38,6 +39,8 @@ pub(super) struct Control {
     pub(super) order: Vec<usize>,
     /// Tasks that wait until a person says how they ended.
     pub(super) doubts: BTreeSet<TaskKey>,
+    /// The last plan of each step that the journal tells of.
+    pub(super) plans: BTreeMap<usize, Arc<Planned>>,
 }
 
 /// A pause that has not ended.

@@ -88,6 +88,11 @@ impl Memo {
         *self = Self { known, withdrawals, ..Self::default() };
     }
 
+    /// Nothing is to be done for the run any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// The end that was handed out is not the end: the run undoes what was done.
     pub(super) fn begin_anew(&mut self) {
         self.is_finishing = false;

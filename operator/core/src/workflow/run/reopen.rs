@@ -38,7 +38,7 @@ impl Run {
         self.state.control.requests.iter().any(|known| known == request)
     }
 
-    /// Whether it can be opened again: it has ended, not well, and can be run at all.
+    /// Whether it can be opened again: it has ended, not well, can be run at all, and its outputs are still there.
     pub fn can_reopen(&self) -> bool {
         self.state.can_reopen(&self.plan)
     }
@@ -65,7 +65,7 @@ impl Run {
 impl State {
     fn can_reopen(&self, plan: &Plan) -> bool {
         let is_lost = self.finished.as_ref().is_some_and(|finish| finish.phase != FinalPhase::Succeeded);
-        is_lost && plan.defect.is_none()
+        is_lost && plan.defect.is_none() && self.outputs_removed_at.is_none()
     }
 
     /// The number of the attempt that follows.

@@ -12,6 +12,7 @@
 //! | I9 order | nothing starts before what it depends on, and has passed its judge; no plan before it is made and approved | `Dependencies`, `Judgement`, `Tree`, `Approval` |
 //! | items of a stream | none is worked on before it is done in the other map, never more at once than allowed | `Stream` |
 //! | a run that is opened again | what is done is not begun again, ends and openings alternate | `DoneTwice` |
+//! | a run whose outputs are removed | whatever of its journal is left, it tells what it told before | a journal that loses its results without a word |
 //! | I11 the same seed, the same trace | two simulations of a seed | `Chance` |
 //!
 //! `make simulate SEEDS=50000` looks at many seeds.
@@ -19,6 +20,7 @@
 mod check;
 mod decomposed;
 mod definitions;
+mod emptied;
 mod handed;
 mod judged;
 mod maps;

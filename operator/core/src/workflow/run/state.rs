@@ -68,6 +68,8 @@ pub(super) struct State {
     /// Who asked to cancel.
     pub(super) cancelled: Option<String>,
     pub(super) finished: Option<Finish>,
+    /// Since when nothing is known any more but the facts that were kept.
+    pub(super) outputs_removed_at: Option<Timestamp>,
     /// What else people asked of it.
     pub(super) control: Control,
     /// Steps that were done and can be undone, in the order in which they were done.
@@ -382,6 +384,7 @@ impl State {
             waited: SignedDuration::ZERO,
             cancelled: None,
             finished: None,
+            outputs_removed_at: None,
             control: Control::default(),
             done: Vec::new(),
             is_to_be_undone: false,

@@ -175,9 +175,9 @@ impl Run {
     }
 
     /// The output of a run that ended: of a successful one what its `output` says, or the outputs of the steps that no other
-    /// step waits for; of one that failed under `Continue` the outputs of those of them that succeeded.
+    /// step waits for; of one that failed under `Continue` the outputs of those of them that succeeded. None when they are removed.
     pub fn output(&self) -> Option<Value> {
-        let finish = self.state.finished.as_ref()?;
+        let finish = self.state.finished.as_ref().filter(|_| self.state.outputs_removed_at.is_none())?;
         match (finish.phase, self.plan.definition.on_failure) {
             (FinalPhase::Succeeded, _) => self.state.output(&self.plan).ok(),
             (FinalPhase::Failed | FinalPhase::OutcomeUnknown, FailurePolicy::Continue) => {

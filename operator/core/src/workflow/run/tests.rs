@@ -13,6 +13,7 @@ mod judges;
 mod loops;
 mod maps;
 mod nested;
+mod outputs;
 mod patterns;
 mod reopen;
 mod reopen_kinds;

@@ -142,6 +142,29 @@ fn mistakes_of_runs_of_other_workflows_are_told(#[case] called: Value, #[case] e
     assert_eq!(told, [expected]);
 }
 
+#[rstest]
+#[case::left_out(json!({}), Ok(None))]
+#[case::at_once(json!({"keepOutputsFor": "0s"}), Ok(Some(0)))]
+#[case::as_long_as_the_run(json!({"keepRunsFor": "24h", "keepOutputsFor": "24h"}), Ok(Some(86_400)))]
+#[case::without_a_bound_of_the_run(json!({"keepOutputsFor": "720h"}), Ok(Some(2_592_000)))]
+#[case::longer_than_the_run(
+    json!({"keepRunsFor": "24h", "keepOutputsFor": "25h"}),
+    Err("spec.keepOutputsFor: \"25h\" is longer than spec.keepRunsFor, with which the outputs go as well: write at most 24h, or keep the runs longer")
+)]
+#[case::too_long(
+    json!({"keepOutputsFor": "721h"}),
+    Err("spec.keepOutputsFor: \"721h\" is out of range: write a duration from 0s to 720h")
+)]
+fn outputs_are_kept_no_longer_than_their_run(#[case] written: Value, #[case] expected: Result<Option<u64>, &str>) {
+    let mut spec = json!({"steps": [{"name": "s", "task": {"agent": {"capability": "c"}}}]});
+    spec.as_object_mut().unwrap().extend(written.as_object().cloned().unwrap());
+    let mut made = workflow(&json!({"name": "s"}));
+    made.spec = serde_json::from_value(spec).unwrap();
+    let read = definition(&made).map(|read| read.keep_outputs_for.map(|keep| keep.as_secs()));
+    let read = read.map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+    assert_eq!(read, expected.map_err(str::to_owned));
+}
+
 #[test]
 fn a_loop_is_read_with_its_defaults() {
     let of = |extra: Value| {
