@@ -1,6 +1,7 @@
 //! Serverless Workflow documents of the DSL 1.0: what stands around the tasks.
 
 mod data;
+mod each;
 mod expression;
 mod flow;
 mod jq;

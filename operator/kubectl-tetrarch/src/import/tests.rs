@@ -319,10 +319,85 @@ fn a_workflow_that_would_be_refused_is_an_error_that_names_why() {
     );
 }
 
+/// A loop over a list, with one task that is done for each of its items.
+fn each(list: &Value, arguments: &Value, ends: Option<&str>) -> Value {
+    let mut step =
+        json!({"for": {"each": "n", "at": "i", "in": list}, "do": [{"one": {"call": "add", "with": arguments}}]});
+    if let Some(ends) = ends {
+        step["while"] = json!(ends);
+    }
+    serverless(json!([{"first": {"call": "look"}}, {"walk": step}, {"last": {"call": "tell"}}]))
+}
+
+#[test]
+fn items_of_which_none_needs_the_others_are_a_map() {
+    let (made, told) = spec(&each(&json!([1, 2]), &json!({"n": "${ $n }", "i": "${ $i }"}), None));
+    let map = &made["steps"][1]["map"];
+    assert_eq!((&map["items"], &map["maxParallel"]), (&json!([1, 2]), &json!(1)));
+    assert_eq!(map["task"]["input"], json!({"n": "${item}", "i": "${index}"}));
+    assert_eq!(made["steps"][2]["task"]["input"], json!("${steps.walk.output[size(steps.walk.output) - 1]}"));
+    assert!(told.contains("raise maxParallel where their order does not matter"), "{told}");
+    let (made, _) = spec(&each(&json!("${ .list }"), &json!({"n": "${ $n }"}), None));
+    let input = made["steps"][2]["task"]["input"].as_str().unwrap();
+    assert!(
+        input.starts_with("${(size(steps.walk.output) > 0) ? ") && input.ends_with(": steps.first.output}"),
+        "{input}"
+    );
+}
+
+#[test]
+fn items_that_need_what_the_one_before_left_are_a_loop() {
+    let (made, told) = spec(&each(&json!([5, 6, 7]), &json!({"n": "${ $n }", "sum": "${ .sum }"}), None));
+    let repeated = &made["steps"][1]["loop"];
+    assert_eq!((&repeated["until"], &repeated["maxIterations"]), (&json!("index >= 2"), &json!(3)));
+    let sum = "${(index == 0) ? steps.first.output.sum : previous.sum}";
+    assert_eq!(repeated["task"]["input"], json!({"n": "${[5, 6, 7][index]}", "sum": sum}));
+    assert_eq!(
+        (&made["steps"][1]["when"], &made["steps"][2]["task"]["input"]),
+        (&Value::Null, &json!("${steps.walk.output}"))
+    );
+    assert!(!told.contains("one item after the other"), "{told}");
+}
+
+#[test]
+fn a_condition_of_a_loop_is_asked_before_the_first_item_and_after_each() {
+    let (made, told) = spec(&each(&json!("${ .list }"), &json!({"n": "${ $n }"}), Some("${ .more and $n < 9 }")));
+    let (walk, list) = (&made["steps"][1], "steps.first.output.list");
+    let first = walk["when"].as_str().unwrap();
+    assert!(first.starts_with(&format!("(size({list}) > 0) && (")), "{first}");
+    assert!(first.contains("steps.first.output.more") && first.contains(&format!("{list}[0] < 9")), "{first}");
+    let until = walk["loop"]["until"].as_str().unwrap();
+    assert!(until.starts_with(&format!("index + 1 >= size({list}) || !(")), "{until}");
+    assert!(until.contains("output.more") && until.contains(&format!("{list}[index + 1] < 9")), "{until}");
+    assert_eq!(walk["loop"]["maxIterations"], json!(1000));
+    let after = made["steps"][2]["task"]["input"].as_str().unwrap();
+    assert!(after.ends_with("? steps.walk.output : steps.first.output}"), "{after}");
+    assert!(told.contains("a run whose list has more than 1000 items fails there"), "{told}");
+}
+
+#[rstest::rstest]
+#[case(each(&json!([1, 2]), &json!({}), Some(".a | explode")), "do[1].walk.while: ends the loop by a condition that cannot be said in CEL", "write its opposite in until")]
+#[case(each(&json!((0..1001).collect::<Vec<_>>()), &json!({}), Some(".a")), "do[1].walk.while: ends a loop early that has no item, or more than 1000", "let a Workflow do a part of the list")]
+#[case(each(&json!((0..1001).collect::<Vec<_>>()), &json!({"a": "${ .a }"}), None), "do[1].walk.for: does one item after the other", "a loop has at most 1000 iterations")]
+#[case(serverless(json!([{"walk": {"for": {"in": [1]}, "while": ".a", "do": [{"a": {"call": "b"}}, {"c": {"call": "d"}}]}}])), "do[0].walk.while: ends a loop of several tasks early", "a loop is of one task")]
+#[case(serverless(json!([{"a": {"call": "b"}}, {"c": {"switch": [{"d": {"when": ".e", "then": "a"}}]}}])), "leads back to a task, which is a loop without a bound", "maxIterations")]
+fn a_loop_that_cannot_be_carried_over_says_why_and_what_to_write(
+    #[case] document: Value,
+    #[case] why: &str,
+    #[case] what: &str,
+) {
+    let (_, told) = spec(&document);
+    assert!(told.lines().any(|line| line.contains(why) && line.contains(what)), "{told}");
+}
+
 #[test]
 fn a_template_that_calls_itself_ends() {
     let document = argo(&json!({"entrypoint": "a", "templates": [{"name": "a", "steps": [
         [{"name": "again", "template": "a", "when": "true"}]]}]}));
     let told = told(&document);
-    assert!(told.contains("calls \"a\" from within itself") && told.contains("capability: a"), "{told}");
+    assert!(
+        told.contains("calls \"a\" from within itself, which is a loop without a bound")
+            && told.contains("capability: a"),
+        "{told}"
+    );
 }

@@ -180,8 +180,8 @@ impl<'s> Importer<'s> {
         if outer.within.iter().any(|known| known == called) || outer.within.len() >= MOST_NESTED {
             call.note(
                 super::super::Severity::LeftOut,
-                format!("calls {called:?} from within itself"),
-                "it is one task: write an AgentPool with a capability of this name that does all the repetitions",
+                format!("calls {called:?} from within itself, which is a loop without a bound"),
+                "until you write it anew it is one task, for an AgentPool with a capability of this name that does all the repetitions: write a step of kind loop with the task that is repeated, the opposite of when in until, and the most times that it is done in maxIterations",
             );
             let capability = text::label(called);
             place.inputs = given(arguments.as_ref(), &inner);

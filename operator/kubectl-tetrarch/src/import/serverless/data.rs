@@ -23,6 +23,8 @@ pub enum Data {
     Object(BTreeMap<String, Data>),
     /// A list whose elements are known.
     List(Vec<Data>),
+    /// The first where the condition holds, else the second.
+    Either(String, Box<(Data, Data)>),
 }
 
 impl Data {
@@ -32,6 +34,7 @@ impl Data {
             Self::Input(path) => Self::Input(path.iter().cloned().chain([key.to_owned()]).collect()),
             Self::Constant(value) => Self::Constant(value.get(key).cloned().unwrap_or(Value::Null)),
             Self::Object(fields) => fields.get(key).cloned().unwrap_or(Self::Constant(Value::Null)),
+            Self::Either(condition, of) => Self::either(condition, of.0.get(key), of.1.get(key)),
             other => Self::Cel(text::field(&text::operand(&other.to_cel()), key)),
         }
     }
@@ -41,6 +44,7 @@ impl Data {
         match self {
             Self::Constant(value) => Self::Constant(value.get(index).cloned().unwrap_or(Value::Null)),
             Self::List(list) => list.get(index).cloned().unwrap_or(Self::Constant(Value::Null)),
+            Self::Either(condition, of) => Self::either(condition, of.0.at(index), of.1.at(index)),
             other => Self::Cel(format!("{}[{index}]", text::operand(&other.to_cel()))),
         }
     }
@@ -62,6 +66,7 @@ impl Data {
                 format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
             }
             Self::List(list) => format!("[{}]", list.iter().map(Self::to_cel).collect::<Vec<_>>().join(", ")),
+            Self::Either(condition, of) => Self::choose(condition, &of.0, &of.1).to_cel(),
         }
     }
 
@@ -88,6 +93,11 @@ impl Data {
                 format!("{cel} != null && {cel} != false")
             }
         }
+    }
+
+    /// One of two, by a condition; their fields are read in each by itself.
+    pub fn either(condition: &str, then: Self, otherwise: Self) -> Self {
+        if then == otherwise { then } else { Self::Either(condition.to_owned(), Box::new((then, otherwise))) }
     }
 
     /// One of two, by a condition.
@@ -139,5 +149,8 @@ mod tests {
         assert_eq!(Data::Cel("a.b".to_owned()).to_condition(), "a.b != null && a.b != false");
         let chosen = Data::choose("a == 1", &Data::Cel("b".to_owned()), &Data::Constant(json!(2)));
         assert_eq!(chosen.to_cel(), "(a == 1) ? b : 2");
+        let either = Data::either("a == 1", Data::Input(Vec::new()), Data::Cel("b".to_owned()));
+        assert_eq!(either.get("x").at(0).to_cel(), "(a == 1) ? params.x[0] : b.x[0]");
+        assert_eq!(either.to_value(), json!("${(a == 1) ? params : b}"));
     }
 }

@@ -33,6 +33,21 @@ pub fn value(node: &Node<'_>, dot: &Data, variables: &Variables) -> Data {
     }
 }
 
+/// Whether any of the expressions in a value reads the data that a task gets.
+pub fn reads_data(value: &Value, variables: &Variables) -> bool {
+    const MARK: &str = "data_of_the_task";
+    match value {
+        Value::String(text) if text.contains("${") => {
+            rendered(text, &Data::Cel(MARK.to_owned()), variables).is_some_and(|data| data.to_cel().contains(MARK))
+        }
+        // The places in braces of an endpoint are fields of the data.
+        Value::String(text) => text.contains('{'),
+        Value::Array(list) => list.iter().any(|item| reads_data(item, variables)),
+        Value::Object(fields) => fields.values().any(|field| reads_data(field, variables)),
+        _ => false,
+    }
+}
+
 /// A `from` or an `as`.
 pub fn transformed(holder: &Node<'_>, key: &str, dot: Data, variables: &Variables) -> Data {
     match holder.get(key) {

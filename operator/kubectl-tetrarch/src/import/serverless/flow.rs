@@ -220,8 +220,8 @@ fn next(then: &Node<'_>, tasks: &[(&str, Node<'_>)], at: usize) -> Result<Next, 
                 Next::To(index)
             } else {
                 then.leave(
-                    "leads back to a task, which is a loop",
-                    "the run ends there: have the agent repeat its work, or write a gate that retries",
+                    "leads back to a task, which is a loop without a bound",
+                    "the run ends there: write a step of kind loop with the task that is repeated, when it is over in until, and the most times that it is done in maxIterations",
                 );
                 Next::End
             }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tetrarch_crds::{
-    shared::{AnyJson, DurationText},
-    workflow::{Gate, MapStep, Step, Task, WaitStep},
+    shared::DurationText,
+    workflow::{Gate, Step, Task, WaitStep},
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     data::Data,
     expression,
     flow::{Flow, named},
-    jq, policy,
+    policy,
 };
 
 impl<'s> Importer<'s> {
@@ -62,7 +62,13 @@ impl<'s> Importer<'s> {
     }
 
     /// A task that an agent does: its capability and its input.
-    fn agent_task(&mut self, name: &str, task: &Node<'s>, flow: &Flow, timeout: Option<String>) -> Result<Task, Error> {
+    pub(super) fn agent_task(
+        &mut self,
+        name: &str,
+        task: &Node<'s>,
+        flow: &Flow,
+        timeout: Option<String>,
+    ) -> Result<Task, Error> {
         let (capability, input) = if let Some(call) = task.text("call") {
             self.call(call, task, flow)
         } else if let Some(run) = task.get("run") {
@@ -183,84 +189,6 @@ impl<'s> Importer<'s> {
         done
     }
 
-    fn each(
-        &mut self,
-        name: &str,
-        task: &Node<'s>,
-        each: &Node<'s>,
-        flow: Flow,
-        timeout: Option<String>,
-    ) -> Result<Flow, Error> {
-        let item = each.text("each").unwrap_or("item").to_owned();
-        let index = each.text("at").unwrap_or("index").to_owned();
-        let items = match each.get("in") {
-            Some(node) if node.peek().is_string() => {
-                let text = node.peek().as_str().unwrap_or_default().trim();
-                let source = text.strip_prefix("${").and_then(|text| text.strip_suffix('}')).unwrap_or(text);
-                let found = jq::evaluate(source, &flow.data, &flow.variables);
-                if let Some(data) = found {
-                    node.as_text();
-                    data.to_value()
-                } else {
-                    node.leave(
-                        "is a list that cannot be said in CEL as it is",
-                        "write items; until then there are none",
-                    );
-                    json!([])
-                }
-            }
-            Some(node) => expression::value(&node, &flow.data, &flow.variables).to_value(),
-            None => return Err(Error::at(each, "has no in: write the list")),
-        };
-        if let Some(node) = task.get("while") {
-            node.leave(
-                "ends the loop early",
-                "all items are done; let the agent answer at once for those that are not needed",
-            );
-        }
-        each.note(
-            Severity::Changed,
-            "does one item after the other, each with what the one before left",
-            "items are done one at a time, but none sees the others; the output is that of the last one",
-        );
-        let inside = task.get("do").ok_or_else(|| Error::at(task, "has no do: write the tasks"))?;
-        let variables =
-            flow.variables.with(&item, Data::Cel("item".to_owned())).with(&index, Data::Cel("index".to_owned()));
-        let of_item = Flow { variables, ..flow.clone() };
-        let tasks = named(&inside)?;
-        let made = match tasks.as_slice() {
-            [(only, task)] if is_for_an_agent(task) => {
-                let made = self.agent_task(only, task, &of_item, timeout)?;
-                for key in ["if", "input", "output", "export", "then", "timeout"] {
-                    if let Some(node) = task.get(key) {
-                        node.leave("is about one task of a loop", "let the agent see to it");
-                    }
-                }
-                made
-            }
-            _ => {
-                let capability = text::label(name);
-                inside.leave(
-                    "does several tasks for each item",
-                    format!("it is one task for each item: write an AgentPool with the capability {capability:?} that does all of it"),
-                );
-                draft::task(&capability, json!({"item": "${item}", "index": "${index}"}))
-            }
-        };
-        let name = self.draft.name(name);
-        let map = MapStep {
-            items: Some(AnyJson(items)),
-            task: made,
-            max_parallel: 1,
-            min_success_percent: 100,
-            ..MapStep::default()
-        };
-        let mut done = self.push(&name, Step { map: Some(map), ..Step::default() }, flow);
-        let output = text::step(&name, "output");
-        done.data = Data::Cel(format!("{output}[size({output}) - 1]"));
-        Ok(done)
-    }
-
     fn wait(&mut self, name: &str, wait: &Node<'s>, flow: Flow) -> Flow {
         let Some(duration) = policy::duration(wait) else {
             wait.leave(
@@ -317,7 +245,7 @@ fn cannot_time_out(task: &Node<'_>) {
     }
 }
 
-fn is_for_an_agent(task: &Node<'_>) -> bool {
+pub(super) fn is_for_an_agent(task: &Node<'_>) -> bool {
     ["call", "run", "emit", "listen"].iter().any(|kind| task.peek().get(kind).is_some())
 }
 
