@@ -16,8 +16,12 @@ use tetrarch_bus::{
 use tetrarch_core::{
     id::{Name, RunId},
     priority::{Class, ClassLimits},
-    workflow::definition::{
-        AgentSelector, Definition, FailurePolicy, MapStep, Reduce, Retry, Stage, Step, StepKind, Task, UnknownPolicy,
+    workflow::{
+        auto::AutoStep,
+        definition::{
+            AgentSelector, Definition, FailurePolicy, MapStep, Reduce, Retry, Stage, Step, StepKind, Task,
+            UnknownPolicy,
+        },
     },
 };
 use tetrarch_protocol::{
@@ -54,6 +58,8 @@ pub struct Observed {
     pub last_task: Duration,
     /// Times between one result and the next, the first one from its task.
     pub steps: Vec<Duration>,
+    /// From the start of a step that decomposes a text to its plan in the journal.
+    pub planned: Option<Duration>,
     /// From the request to the end of the run.
     pub total: Duration,
 }
@@ -129,6 +135,7 @@ impl Engine {
         let begin = Instant::now();
         self.bus.put(stream::CONFIG_BUCKET, &key, serde_json::to_vec(&wanted)?).await?;
         let (mut last_task, mut last_result) = (Duration::ZERO, None);
+        let (mut started, mut planned) = (Duration::ZERO, None);
         let mut steps = Vec::new();
         let total = loop {
             let event = tokio::time::timeout(Duration::from_mins(2), journal.next())
@@ -146,15 +153,20 @@ impl Engine {
                 }
                 Subject::Run { .. } => {
                     let body: Value = serde_json::from_slice(&message.payload)?;
-                    if body["type"] == "finished" {
-                        ensure!(body["phase"] == "Succeeded", "{run}: {body}");
-                        break at;
+                    match body["type"].as_str() {
+                        Some("started") => started = at,
+                        Some("planned") => planned = Some(at.saturating_sub(started)),
+                        Some("finished") => {
+                            ensure!(body["phase"] == "Succeeded", "{run}: {body}");
+                            break at;
+                        }
+                        _ => {}
                     }
                 }
                 Subject::Try { .. } | Subject::Dead { .. } => {}
             }
         };
-        Ok(Observed { last_task, steps, total })
+        Ok(Observed { last_task, steps, planned, total })
     }
 }
 
@@ -227,6 +239,11 @@ fn definition(workflow: &str, kind: StepKind) -> Result<Definition> {
         weight: tetrarch_core::fairness::WEIGHT,
         max_concurrent_runs: None,
     })
+}
+
+/// A text that is taken apart.
+pub fn auto(workflow: &str, step: AutoStep) -> Result<Definition> {
+    definition(workflow, StepKind::Auto(Box::new(step)))
 }
 
 /// Stages that run one after the other.

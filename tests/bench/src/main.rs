@@ -10,6 +10,7 @@
 
 mod admission;
 mod cores;
+mod decompose;
 mod engine;
 mod floor;
 mod long;
@@ -103,6 +104,7 @@ async fn engine_tables(arguments: &EngineArguments) -> Result<()> {
     );
     let memory = sequential(arguments).await?;
     decomposition().await?;
+    decompose::table().await?;
     throughput(arguments).await?;
     long::table(arguments.items).await?;
     println!("## Memory (MiB resident)\n\n| process | at rest | peak |\n|---|---|---|");
