@@ -21,7 +21,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tetrarch_core::{
     id::RunId,
-    workflow::{approval::Decision, definition::Definition, journal::Entry, run::Run, stamp::Stamp},
+    workflow::{
+        approval::Decision,
+        definition::Definition,
+        journal::{Entry, RunEvent},
+        run::Run,
+        stamp::Stamp,
+    },
 };
 use tetrarch_protocol::{
     control::{Asked, Control},
@@ -41,6 +47,18 @@ struct Golden {
     entries: Vec<(Entry, Timestamp)>,
     /// The summary that the version which recorded it told.
     expected: Value,
+}
+
+impl Golden {
+    /// From where on it can be cut: nothing brings a run to the end that it had when its results are removed.
+    fn first_cut(&self) -> usize {
+        let position = |wanted: fn(&RunEvent) -> bool| {
+            self.entries.iter().position(|(entry, _)| matches!(entry, Entry::Run(event) if wanted(event)))
+        };
+        let removed = position(|event| matches!(event, RunEvent::OutputsRemoved { .. }));
+        let end = position(|event| matches!(event, RunEvent::Finished { .. }));
+        removed.and(end).map_or(1, |end| end + 1)
+    }
 }
 
 fn directory() -> PathBuf {
@@ -101,7 +119,7 @@ fn recorded_journals_replay_to_the_state_they_had() {
 #[test]
 fn recorded_journals_are_brought_to_their_end_from_wherever_they_are_cut() {
     for golden in golden() {
-        for length in 1..golden.entries.len() {
+        for length in golden.first_cut()..golden.entries.len() {
             let run = continued::from(&golden.run, &golden.entries, length)
                 .unwrap_or_else(|why| panic!("{} cut after {length} entries: {why}", golden.name));
             let summary = serde_json::to_value(build_summary(&run, None)).unwrap();
@@ -146,7 +164,13 @@ async fn record() {
         let id = format!("{}-1", scenario.name);
         world.want(&definition, &[&id]).await;
         ask(&world, &definition, &id, scenario.asked).await;
-        let mut summary = serde_json::to_value(world.await_end(scenario.name, &id).await).unwrap();
+        world.await_end(scenario.name, &id).await;
+        let is_whole = definition.keep_outputs_for.is_none();
+        let told = world.await_summary(scenario.name, |told| is_whole || told.outputs_removed_at.is_some()).await;
+        while !is_whole && world.count(&format!("res.sup.*.{id}.>")).await > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let mut summary = serde_json::to_value(told).unwrap();
         assert_eq!(summary["phase"], scenario.ends, "{}: {summary:#}", scenario.name);
         let lines = inspect::read_journal(&world.bus, &world.supervisor, &run_id(&id)).await.unwrap();
         let mut journal = create(&version.join(scenario.name).with_extension("jsonl"));
@@ -156,6 +180,12 @@ async fn record() {
         // What is told beside the journal of the run, such as which runs of its Workflow are known.
         for beside in ["version", "accepted"] {
             summary.as_object_mut().unwrap().remove(beside);
+        }
+        for step in summary["steps"].as_array_mut().unwrap() {
+            // Where the steps of a plan stand is told by its run.
+            for planned in step.pointer_mut("/plan/steps").and_then(Value::as_array_mut).into_iter().flatten() {
+                planned.as_object_mut().unwrap().remove("phase");
+            }
         }
         let mut file = create(&version.join(scenario.name).with_extension("summary.json"));
         writeln!(file, "{summary:#}").unwrap();

@@ -1,6 +1,9 @@
 //! Brings a journal that was cut to its end: the engine decides, and the world answers as it did when the journal was recorded.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -52,9 +55,10 @@ pub fn from(id: &RunId, entries: &[(Entry, Timestamp)], length: usize) -> Result
             Entry::Run(event) => child(event).is_some_and(|attempt| world.dispatched.insert(attempt)),
         };
     }
+    world.learn(entries);
     for _ in 0..TURNS {
         if matches!(world.run.phase(), RunPhase::Ended(_)) {
-            return Ok(world.run);
+            return Ok(world.ended());
         }
         world.turn()?;
     }
@@ -71,6 +75,8 @@ fn is_from_outside(entry: &Entry) -> bool {
             | RunEvent::WaitOver { .. }
             | RunEvent::DecisionTimedOut { .. }
             | RunEvent::ChildStarted { .. }
+            | RunEvent::Planned { .. }
+            | RunEvent::PlanRefused { .. }
             | RunEvent::CompensationStarted { .. }
             | RunEvent::Finished { .. }
     )
@@ -83,6 +89,25 @@ fn child(event: &RunEvent) -> Option<Attempt> {
 }
 
 impl Continued<'_> {
+    /// Tells what was known when a text was taken apart.
+    fn learn(&mut self, entries: &[(Entry, Timestamp)]) {
+        let known = entries.iter().find_map(|(entry, _)| match entry {
+            Entry::Run(RunEvent::Planned { plan, .. }) => Some(plan.known.clone()),
+            _ => None,
+        });
+        self.run.learn(Arc::new(known.unwrap_or_default()));
+    }
+
+    /// The run, without its outputs if that is what became of it.
+    fn ended(mut self) -> Run {
+        while let Some(event) = self.events.pop_front() {
+            if matches!(event, Entry::Run(RunEvent::OutputsRemoved { .. })) {
+                self.apply(event);
+            }
+        }
+        self.run
+    }
+
     /// What is due is done; then one answer comes, or an event from outside, or time passes.
     fn turn(&mut self) -> Result<(), String> {
         let (mut is_news, mut wake) = (false, None);

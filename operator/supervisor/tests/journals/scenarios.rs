@@ -63,6 +63,18 @@ fn undone(name: &str, after: &[&str], input: Value) -> Value {
     made
 }
 
+/// What is taken apart, with room for three steps.
+fn auto(text: &str) -> Value {
+    let retry = json!({"limit": 0, "initial": 100, "factor": 1, "max": 100});
+    json!({"text": text, "inputs": {"places": ["a", "b"]}, "capabilities": ["work"], "maxSteps": 3, "maxParallel": 2,
+        "taskTimeout": 60_000, "retry": retry})
+}
+
+/// A plan and a step behind it.
+fn decomposed(auto: &Value) -> Value {
+    json!([{"name": "do", "kind": {"auto": auto}}, step("last", &["do"], json!("${steps.do.output}"))])
+}
+
 /// All of them.
 pub fn all() -> Vec<Scenario> {
     patterns().into_iter().chain(asked()).collect()
@@ -184,7 +196,25 @@ fn asked() -> Vec<Scenario> {
         "until": "output.score >= 80", "maxIterations": 5, "interval": 20, "onExhausted": "Fail"}}});
     let pause =
         |milliseconds: u64| json!({"name": "pause", "after": ["first"], "kind": {"wait": {"for": milliseconds}}});
+    let mut by_planner = auto("Nobody knows what.");
+    by_planner["planner"] = task(json!(null));
+    by_planner["approval"] = question(3_600_000, "Reject");
     vec![
+        succeeds("auto", decomposed(&auto("[work] Look, then [work] leap."))),
+        Scenario { asked: Asked::Decision(true), ..succeeds("auto-by-planner", decomposed(&by_planner)) },
+        Scenario {
+            settings: json!({"keepOutputsFor": 0, "onFailure": "Continue"}),
+            ends: "Failed",
+            ..succeeds(
+                "outputs-removed",
+                json!([
+                    step("first", &[], json!({"failures": 1})),
+                    map("each", 3, 3),
+                    step("refused", &["first"], json!({"refuse": true})),
+                    step("last", &["refused"], json!(2)),
+                ]),
+            )
+        },
         Scenario {
             ends: "Cancelled",
             asked: Asked::Terminate,
@@ -226,6 +256,11 @@ pub fn agent() -> Behaviour {
         };
         if input["failures"].as_u64().is_some_and(|failures| attempt <= failures) {
             return fail("not yet");
+        }
+        if let Some(mistakes) = input.get("mistakes").and_then(Value::as_array) {
+            // Its first reply is no plan.
+            let capability = if mistakes.is_empty() { "fly" } else { "work" };
+            return succeed(json!({"steps": [{"name": "look", "capability": capability, "instruction": "Look."}]}));
         }
         if input["refuse"] == true || input["refuseOdd"].as_u64().is_some_and(|n| n % 2 == 1) {
             return fail("no");
