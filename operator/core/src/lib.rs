@@ -11,7 +11,6 @@ pub mod fairness;
 pub mod id;
 pub mod policy;
 pub mod priority;
-pub mod quantity;
 pub mod routing;
 pub mod schedule;
 pub mod schema;
