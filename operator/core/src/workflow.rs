@@ -14,6 +14,7 @@ pub mod graph;
 pub mod hand_over;
 pub mod journal;
 pub mod message;
+mod phase;
 pub mod range;
 pub mod reduce;
 pub mod run;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     id::{Name, RunId, TaskPath},
     workflow::{
-        approval::Decision, auto::Planned, child::Parent, definition::Definition, run::StepPhase, stamp::Stamp,
+        approval::Decision, auto::Planned, child::Parent, definition::Definition, phase::StepPhase, stamp::Stamp,
         trigger::Origin,
     },
 };

@@ -50,7 +50,6 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::{next::Memo, plan::Plan, state::State};
@@ -60,6 +59,7 @@ use super::{
 };
 use crate::id::{Name, RunId, TaskPath};
 
+pub use super::phase::StepPhase;
 pub use approval::Question;
 pub use child::Child;
 pub use resolve::Doubt;
@@ -160,54 +160,6 @@ pub enum RunPhase {
     Compensating,
     /// Ended.
     Ended(FinalPhase),
-}
-
-/// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StepPhase {
-    /// Waits for other steps.
-    Pending,
-    /// Started.
-    Running,
-    /// Waits for a person.
-    Waiting,
-    /// Ended well.
-    Succeeded,
-    /// Ended badly.
-    Failed,
-    /// Not run: its condition was false, a step before it failed, or the run ended before it started.
-    Skipped,
-    /// Still ran when the run ended.
-    Cancelled,
-    /// It is not known how one of its tasks ended.
-    OutcomeUnknown,
-    /// Was done and is being undone.
-    Compensating,
-    /// Was done and is undone.
-    Compensated,
-}
-
-impl StepPhase {
-    /// As expressions read it in `steps.<name>.phase`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Running => "Running",
-            Self::Waiting => "Waiting",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Skipped => "Skipped",
-            Self::Cancelled => "Cancelled",
-            Self::OutcomeUnknown => "OutcomeUnknown",
-            Self::Compensating => "Compensating",
-            Self::Compensated => "Compensated",
-        }
-    }
-
-    /// Whether nothing follows.
-    pub const fn is_ended(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running | Self::Waiting)
-    }
 }
 
 /// One run of a workflow.
