@@ -44,9 +44,7 @@ pub fn request(question: &WaitingStatus, reason: &str, approved: bool) -> Result
 /// What is stamped about a question, such as `approved by ada: fine`.
 pub fn said(annotations: &BTreeMap<String, String>, id: &str) -> Option<String> {
     let stamps = waiting::stamped(Some(annotations));
-    let stamp = stamps.iter().find(|stamp| {
-        names::question(stamp.run.as_str(), stamp.step.as_str(), stamp.attempt, stamp.generation) == id
-    })?;
+    let stamp = stamps.iter().find(|stamp| names::question_of(stamp) == id)?;
     Some(stamp.decision.to_string())
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use tetrarch_protocol::snapshot::StepDecision;
 
 /// Longest name and label value that we give, as in a DNS label.
 pub const MAX_LENGTH: usize = 63;
@@ -288,6 +289,11 @@ fn uid5(uid: &str) -> &str {
 /// Id of a question to people: `<run>/<step>/<attempt>/<generation>`. Neither runs nor steps have a slash in their names.
 pub fn question(run: &str, step: &str, attempt: u32, generation: i64) -> String {
     format!("{run}/{step}/{attempt}/{generation}")
+}
+
+/// Id of the question that a decision is about.
+pub fn question_of(decision: &StepDecision) -> String {
+    question(decision.run.as_str(), decision.step.as_str(), decision.attempt, decision.generation)
 }
 
 /// Where an object stands in the hierarchy; what is known becomes labels.

@@ -59,10 +59,6 @@ fn field(annotation: &str) -> String {
     format!("metadata.annotations[{annotation}]")
 }
 
-fn id_of(decision: &StepDecision) -> String {
-    names::question(decision.run.as_str(), decision.step.as_str(), decision.attempt, decision.generation)
-}
-
 fn denied(code: Code, field: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Box<Finding> {
     Box::new(Finding::denied(code, field, problem, remedy))
 }
@@ -89,7 +85,7 @@ fn with(mut decisions: Vec<StepDecision>, new: StepDecision, waiting: &[WaitingS
     decisions.push(new);
     let mut too_many = decisions.len().saturating_sub(KEPT);
     decisions.retain(|decision| {
-        let is_dropped = too_many > 0 && !open.contains(id_of(decision).as_str());
+        let is_dropped = too_many > 0 && !open.contains(names::question_of(decision).as_str());
         too_many -= usize::from(is_dropped);
         !is_dropped
     });
@@ -187,7 +183,7 @@ impl Situation<'_> {
         }
         let waiting = old.status.as_ref().map(|status| status.waiting.as_slice()).unwrap_or_default();
         let stamps = stamped(old.metadata.annotations.as_ref());
-        if let Some(before) = stamps.iter().find(|stamp| id_of(stamp) == request.id) {
+        if let Some(before) = stamps.iter().find(|stamp| names::question_of(stamp) == request.id) {
             let said = format!("{} was {} at {}", request.id, before.decision, before.decision.at);
             return if before.decision.approved == request.approved {
                 Ok(Some(Granted::Again(said)))

@@ -113,9 +113,7 @@ fn timed_out(object: &Workflow, before: &[WaitingStatus], asked: &[WaitingStep],
     let still: BTreeSet<String> = asked.iter().map(id).collect();
     let decisions = decisions(object);
     let decided = |known: &WaitingStatus| {
-        let id =
-            |said: &StepDecision| names::question(said.run.as_str(), said.step.as_str(), said.attempt, said.generation);
-        decisions.iter().any(|said| id(said) == known.id && time(said.decision.at) < known.until)
+        decisions.iter().any(|said| names::question_of(said) == known.id && time(said.decision.at) < known.until)
     };
     let ended = before.iter().filter(|known| known.until <= time(now) && !still.contains(&known.id) && !decided(known));
     ended
