@@ -28,9 +28,9 @@ if [[ " ${parts[*]} " == *" rivals "* ]]; then
   TETRARCH_RIVALS=$(tests/tools.sh rivals)
   export TETRARCH_RIVALS
 fi
-step bench-build "compiling the benchmarks" cargo build --locked --profile image --bins -p tetrarch-bench \
+step bench-build "compiling the benchmarks" cargo build --locked --profile measure --bins -p tetrarch-bench \
   -p tetrarch-operator -p tetrarch-supervisor -p tetrarch-agent-sidecar
-export PATH=$state/tools:$PATH TETRARCH_TOOLS=$state/tools TETRARCH_PROGRAMS=$target/image
+export PATH=$state/tools:$PATH TETRARCH_TOOLS=$state/tools TETRARCH_PROGRAMS=$target/measure
 
 stop() { CLUSTER=embedded "$cluster" down --name bench >/dev/null; }
 
@@ -48,6 +48,6 @@ for part in "${parts[@]}"; do
   # The controllers make pods; no kubelet runs them, a fake node of the benchmark does as if.
   reconcile) api_server --controllers ;;
   esac
-  "$target/image/tetrarch-bench" "$part" "$@"
+  "$target/measure/tetrarch-bench" "$part" "$@"
 done
 say "measured in $SECONDS s"

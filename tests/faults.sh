@@ -13,8 +13,9 @@ profile=${TETRARCH_FAULTS_PROFILE:-dev}
 directory=$profile
 [[ $profile != dev ]] || directory=debug
 programs=$target/$directory
-# The whole workspace is named so that what `make test` compiled is used again.
-bins=(--workspace --exclude tetrarch-tests --bin tetrarch-supervisor --bin tetrarch-agent-sidecar)
+# The whole workspace and a test of it are named so that what `make test` compiled is used again: cargo chooses the features
+# of dependencies by what is built, and those of the tests only beside a test.
+bins=(--workspace --bin tetrarch-supervisor --bin tetrarch-agent-sidecar --test journals)
 
 build() { cargo build --locked --profile "$profile" "${bins[@]}" --bin tetrarch-faults; }
 

@@ -16,8 +16,11 @@ need_rust
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
+# Named beside the whole workspace and one of its tests, so that the dependencies are those that `make test` compiles.
+build_generators() { cargo build --locked --workspace --bin crdgen --bin kubectl-tetrarch --test journals; }
+
 generate_crds() {
-  crdgen() { cargo run --quiet --locked -p tetrarch-crds --bin crdgen -- "$@"; }
+  crdgen() { "$target/debug/crdgen" "$@"; }
   crdgen "$out/crds/generated"
   crdgen "$out/config/crd/bases"
   crdgen --helm "$out/charts/tetrarch-crds/templates"
@@ -49,7 +52,7 @@ HEAD
 }
 
 describe_plugin() {
-  cargo run --quiet --locked -p kubectl-tetrarch -- reference >"$out/docs/reference/kubectl-tetrarch.md"
+  "$target/debug/kubectl-tetrarch" reference >"$out/docs/reference/kubectl-tetrarch.md"
 }
 
 copy_roles() {
@@ -91,6 +94,7 @@ render_bases() {
 }
 
 generate_all() {
+  build_generators
   generate_crds
   describe_plugin
   index_templates

@@ -20,17 +20,6 @@ check_go() {
   (cd tests/cluster/cluster && go vet ./...)
 }
 
-# Each crate builds with nothing but what it asks for itself.
-check_each_crate() {
-  local manifest name
-  for manifest in $(git ls-files '*Cargo.toml'); do
-    name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$manifest" | head -n 1)
-    [[ -n $name && $manifest != tests/fuzz/* ]] || continue # the workspace itself, and the one of its own
-    echo "checking $name alone"
-    cargo check --quiet --locked -p "$name" || return 1
-  done
-}
-
 need_rust
 need_package cc gcc
 need_package shellcheck shellcheck
@@ -46,7 +35,6 @@ check shell "shell scripts" check_shell
 check go "Go code of the embedded cluster" check_go
 check walls "walls between the crates" tests/walls.sh
 check clippy "clippy over the workspace" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
-check each "each crate by itself" check_each_crate
 
 finish tools "getting helm"
 check stale "generated files are up to date" tests/generate.sh --check

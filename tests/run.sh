@@ -103,7 +103,7 @@ api_tests() {
   remove=$name
   prepare api "$log-up" "rung 3: starting a control plane" "$cluster" up --name "$name" --rung3 || return 0
   KUBECONFIG=$("$cluster" kubeconfig --name "$name") suite api "$log" "$about" \
-    cargo test --locked -p tetrarch-tests "${@/#/--test=}" --no-fail-fast -- --test-threads=1 "${filter[@]}"
+    cargo test --locked --workspace "${@/#/--test=}" --no-fail-fast -- --test-threads=1 "${filter[@]}"
   [[ -n ${KEEP_CLUSTER:-} ]] || step "$log-down" "rung 3: removing the control plane" "$cluster" down --name "$name"
   remove=
 }
@@ -136,12 +136,12 @@ rung_cluster() {
   [[ $config != "$state"/* ]] || export TETRARCH_CLUSTER_NAME=test
   # One at a time: some of them kill what the others need.
   KUBECONFIG=$config suite cluster cluster-rust "rung 4: journeys with real pods" \
-    cargo test --locked -p tetrarch-tests --test 'cluster_*' --no-fail-fast -- --test-threads=1 "${filter[@]}"
+    cargo test --locked --workspace --test 'cluster_*' --no-fail-fast -- --test-threads=1 "${filter[@]}"
   # Over what all journeys did; a few of them alone use fewer rights.
   if [[ -n ${TETRARCH_CLUSTER_NAME:-} && -z ${TEST_FILTER:-} ]]; then
     KUBECONFIG=$config TETRARCH_AUDIT_LOG=$state/cluster/test/logs/audit.log suite cluster cluster-rights \
       "rung 4: the operator has the rights it uses and no others" \
-      cargo test --locked -p tetrarch-tests --test rights_operator
+      cargo test --locked --workspace --test rights_operator
   fi
   [[ -n ${KEEP_CLUSTER:-} ]] || step cluster-down "rung 4: removing the cluster" "$cluster" down --name test
   remove=

@@ -11,6 +11,7 @@ pub mod fairness;
 pub mod id;
 pub mod policy;
 pub mod priority;
+pub mod quantity;
 pub mod routing;
 pub mod schedule;
 pub mod schema;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity};
+use tetrarch_core::quantity::{Bounds, Parts, parts};
 
 use crate::violation::Violations;
 
@@ -17,57 +18,12 @@ pub enum Error {
     Large(String),
 }
 
-/// Suffixes with the power of 10 or, when it is second, of 2 that they stand for.
-const SUFFIXES: [(&str, i32, u32); 16] = [
-    ("n", -9, 0),
-    ("u", -6, 0),
-    ("m", -3, 0),
-    ("", 0, 0),
-    ("k", 3, 0),
-    ("M", 6, 0),
-    ("G", 9, 0),
-    ("T", 12, 0),
-    ("P", 15, 0),
-    ("E", 18, 0),
-    ("Ki", 0, 10),
-    ("Mi", 0, 20),
-    ("Gi", 0, 30),
-    ("Ti", 0, 40),
-    ("Pi", 0, 50),
-    ("Ei", 0, 60),
-];
-
-/// A quantity: `number * 10^tens * 2^twos`.
-struct Parts {
-    number: u128,
-    tens: i32,
-    twos: u32,
-}
-
-fn parts(text: &str) -> Option<Parts> {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-    let digits = whole.len() + decimals.len();
-    if digits == 0 || digits > 18 || decimals.contains('.') {
-        return None;
-    }
-    let known = SUFFIXES.iter().find(|(name, ..)| *name == suffix).map(|(_, tens, twos)| (*tens, *twos));
-    let (tens, twos) = known.or_else(|| Some((exponent(suffix)?, 0)))?;
-    let number = format!("{whole}{decimals}").parse().ok()?;
-    Some(Parts { number, tens: tens - i32::try_from(decimals.len()).ok()?, twos })
-}
-
-fn exponent(suffix: &str) -> Option<i32> {
-    let exponent = suffix.strip_prefix(['e', 'E'])?;
-    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    let is_number = matches!(digits.len(), 1 | 2) && digits.bytes().all(|b| b.is_ascii_digit());
-    if is_number { exponent.parse().ok() } else { None }
-}
+/// 18 digits times 2^60 and a thousand are below 2^128; what is more than 10^99 counts as too large all the same.
+const BOUNDS: Bounds = Bounds { digits: 18, exponents: -99..=99 };
 
 /// Whether the text is a quantity of at least 0.
 pub fn check(text: &str) -> Result<(), Error> {
-    parts(text).map(|_| ()).ok_or_else(|| Error::Form(text.to_owned()))
+    parts(text, &BOUNDS).map(|_| ()).ok_or_else(|| Error::Form(text.to_owned()))
 }
 
 /// Thousandths of the unit, rounded up: CPU in millicores.
@@ -81,7 +37,7 @@ pub fn units(text: &str) -> Result<u64, Error> {
 }
 
 fn scaled(text: &str, more_tens: i32) -> Result<u64, Error> {
-    let Parts { number, tens, twos } = parts(text).ok_or_else(|| Error::Form(text.to_owned()))?;
+    let Parts { number, tens, twos } = parts(text, &BOUNDS).ok_or_else(|| Error::Form(text.to_owned()))?;
     if number == 0 {
         return Ok(0);
     }

@@ -82,7 +82,7 @@ pub struct Inputs {
 
 /// Who does what the driver decides.
 pub struct Outputs {
-    pub requests: mpsc::Sender<Request>,
+    pub requests: mpsc::Sender<Vec<Request>>,
     pub jobs: mpsc::Sender<Job>,
     pub reports: mpsc::Sender<Report>,
     pub wanted: watch::Sender<Option<consumers::Wanted>>,
@@ -284,10 +284,10 @@ impl Driver {
 
     /// Hands out what was decided; false when nobody takes it any more.
     async fn hand_out(&mut self) -> bool {
-        for request in self.requests.drain(..) {
-            if self.outputs.requests.send(request).await.is_err() {
-                return false;
-            }
+        // What was decided together is written together.
+        let requests = std::mem::take(&mut self.requests);
+        if !requests.is_empty() && self.outputs.requests.send(requests).await.is_err() {
+            return false;
         }
         for job in self.jobs.drain(..) {
             if self.outputs.jobs.send(job).await.is_err() {

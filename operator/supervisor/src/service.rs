@@ -27,9 +27,8 @@ use crate::{
     report, writer,
 };
 
-/// Entries, requests and reports that wait between two parts at most; then the sender waits.
+/// Entries, jobs and reports that wait between two parts at most; then the sender waits.
 const ENTRIES: usize = 4096;
-const REQUESTS: usize = 4096;
 const JOBS: usize = 1024;
 const SMALL: usize = 256;
 
@@ -224,7 +223,7 @@ pub async fn start(options: Options) -> Result<Handle, Error> {
         stop_leases.clone(),
     ));
 
-    let (requests, requests_rx) = mpsc::channel(REQUESTS);
+    let (requests, requests_rx) = mpsc::channel(writer::WAITING);
     let (done_tx, done) = mpsc::unbounded_channel();
     writers.spawn(writer::run(bus.clone(), supervisor.clone(), requests_rx, done_tx));
     let (jobs, jobs_rx) = mpsc::channel(JOBS);

@@ -1,4 +1,5 @@
-//! Writes to the journal on behalf of the driver: what comes in while earlier writes are under way goes out together (group commit).
+//! Writes to the journal on behalf of the driver: few at once go out at once, and what comes in while many are under way goes out
+//! together (group commit).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tetrarch_bus::{
     Bus,
-    write::{self, MAX_BATCH, Message, Written},
+    write::{self, MIN_BATCH, Message, Written},
 };
 use tetrarch_core::{
     id::{Name, RunId, TaskId},
@@ -27,8 +28,12 @@ use tetrarch_protocol::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-/// Groups of writes that are under way at once.
-const PARALLEL: usize = 2;
+/// Writes that are under way at once; a batch counts for as many as it costs. More would wait for the server's disk all the same,
+/// and what gathers here instead goes out together for less.
+const AT_ONCE: usize = 2 * MIN_BATCH;
+
+/// Decisions of the driver whose writes wait here; then it waits too.
+pub const WAITING: usize = 256;
 
 /// Something to write.
 #[derive(Debug)]
@@ -120,25 +125,34 @@ pub enum Failure {
     Encode(String),
 }
 
-/// Writes what comes in and tells how each ended, until nobody asks any more; then finishes what is under way.
-pub async fn run(bus: Bus, supervisor: Name, mut requests: mpsc::Receiver<Request>, done: mpsc::UnboundedSender<Done>) {
-    let permits = Arc::new(Semaphore::new(PARALLEL));
+/// Writes what comes in and tells how each ended, until nobody asks any more; then finishes what is under way. What was asked for
+/// together is written together.
+pub async fn run(
+    bus: Bus,
+    supervisor: Name,
+    mut requests: mpsc::Receiver<Vec<Request>>,
+    done: mpsc::UnboundedSender<Done>,
+) {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
     let supervisor = Arc::new(supervisor);
-    let mut group = Vec::with_capacity(MAX_BATCH);
+    let mut asked = Vec::new();
     loop {
-        // The permit first: while there is none, requests gather.
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        if requests.recv_many(&mut group, MAX_BATCH).await == 0 {
+        // Room first: while there is none, requests gather.
+        let Ok(mut permit) = room.clone().acquire_owned().await else { return };
+        if requests.recv_many(&mut asked, WAITING).await == 0 {
             break;
         }
-        let group = std::mem::take(&mut group);
+        let group: Vec<Request> = asked.drain(..).flatten().collect();
+        let others = group.len().clamp(1, MIN_BATCH) - 1;
+        let Ok(rest) = room.clone().acquire_many_owned(u32::try_from(others).unwrap_or_default()).await else { return };
+        permit.merge(rest);
         let (bus, supervisor, done) = (bus.clone(), supervisor.clone(), done.clone());
         tokio::spawn(async move {
             write_group(&bus, &supervisor, group, &done).await;
             drop(permit);
         });
     }
-    permits.acquire_many(u32::try_from(PARALLEL).unwrap_or(1)).await.map(drop).ok();
+    room.acquire_many(u32::try_from(AT_ONCE).unwrap_or(1)).await.map(drop).ok();
 }
 
 async fn write_group(bus: &Bus, supervisor: &Name, group: Vec<Request>, done: &mpsc::UnboundedSender<Done>) {

@@ -3,26 +3,10 @@
 use serde_json::Value;
 
 use super::{Error, value::Numeric};
+use crate::quantity::{Bounds, Parts, parts};
 
-/// Suffixes with their powers: of 10, and of 2.
-const SUFFIXES: [(&str, i32, u32); 16] = [
-    ("n", -9, 0),
-    ("u", -6, 0),
-    ("m", -3, 0),
-    ("", 0, 0),
-    ("k", 3, 0),
-    ("M", 6, 0),
-    ("G", 9, 0),
-    ("T", 12, 0),
-    ("P", 15, 0),
-    ("E", 18, 0),
-    ("Ki", 0, 10),
-    ("Mi", 0, 20),
-    ("Gi", 0, 30),
-    ("Ti", 0, 40),
-    ("Pi", 0, 50),
-    ("Ei", 0, 60),
-];
+/// 19 digits times 2^60 are far below 2^127.
+const BOUNDS: Bounds = Bounds { digits: 19, exponents: -30..=30 };
 
 /// The number that a quantity stands for: an integer when it is whole, else the nearest double, so that equal quantities
 /// are equal numbers however they are written.
@@ -41,30 +25,12 @@ fn read(text: &str) -> Option<Numeric> {
         b'+' => (1, &text[1..]),
         _ => (1, text),
     };
-    let end = unsigned.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(unsigned.len());
-    let (number, suffix) = unsigned.split_at(end);
-    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-    let digits = format!("{whole}{decimals}");
-    // 19 digits times 2^60 are far below 2^127.
-    if digits.len() > 19 || decimals.contains('.') {
-        return None;
-    }
-    let (ten, two) = exponents(suffix)?;
-    let mantissa = (sign * digits.parse::<i128>().ok()?) << two;
-    let ten = ten - i32::try_from(decimals.len()).ok()?;
-    let power = 10_i128.checked_pow(ten.unsigned_abs());
+    let Parts { number, tens, twos } = parts(unsigned, &BOUNDS)?;
+    let mantissa = (sign * i128::try_from(number).ok()?) << twos;
+    let power = 10_i128.checked_pow(tens.unsigned_abs());
     Some(match power {
-        Some(power) if ten >= 0 => Numeric::Int(mantissa.checked_mul(power)?),
+        Some(power) if tens >= 0 => Numeric::Int(mantissa.checked_mul(power)?),
         Some(power) if mantissa % power == 0 => Numeric::Int(mantissa / power),
-        _ => Numeric::Double(format!("{mantissa}e{ten}").parse().ok()?),
+        _ => Numeric::Double(format!("{mantissa}e{tens}").parse().ok()?),
     })
-}
-
-fn exponents(suffix: &str) -> Option<(i32, u32)> {
-    if let Some((_, ten, two)) = SUFFIXES.iter().find(|(known, ..)| *known == suffix) {
-        return Some((*ten, *two));
-    }
-    let exponent = suffix.strip_prefix(['e', 'E'])?;
-    let exponent: i32 = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
-    (-30..=30).contains(&exponent).then_some((exponent, 0))
 }
