@@ -72,7 +72,13 @@ pub struct RunSummary {
     /// What waits for people in all runs of the Workflow, at most [`MAX_WAITING`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingStep>,
+    /// What is asked of runs of the Workflow and cannot be, each with its reason, at most [`MAX_REFUSED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
 }
+
+/// Most refused requests that a summary lists.
+pub const MAX_REFUSED: usize = 8;
 
 /// Most questions that a summary lists.
 pub const MAX_WAITING: usize = 64;

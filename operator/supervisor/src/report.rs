@@ -88,6 +88,7 @@ pub fn build_summary(run: &Run, waiting: Option<String>) -> RunSummary {
             .collect(),
         output: run.output().filter(|output| output.to_string().len() <= MAX_OUTPUT),
         waiting: Vec::new(),
+        refused: Vec::new(),
     }
 }
 
@@ -152,6 +153,7 @@ pub fn build_refusal(run: &RunId, message: &str) -> RunSummary {
         steps: Vec::new(),
         output: None,
         waiting: Vec::new(),
+        refused: Vec::new(),
     }
 }
 

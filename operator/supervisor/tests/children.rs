@@ -9,7 +9,10 @@ use tetrarch_core::{
     id::RunId,
     workflow::journal::{Entry, FinalPhase, RunEvent},
 };
-use tetrarch_protocol::summary::Phase;
+use tetrarch_protocol::{
+    control::{Control, Retry},
+    summary::Phase,
+};
 use tetrarch_supervisor::journal::Body;
 use world::{Behaviour, World, echo, fail, large, name, run_id, step, workflow, workflow_with};
 
@@ -87,6 +90,13 @@ async fn the_failure_of_a_run_fails_its_step_and_names_the_run() {
     let (message, run) = (summary.message.unwrap(), child("inner", "outer-1", "inner"));
     assert_eq!(summary.phase, Phase::Failed);
     assert!(message.contains(&format!("run {run} of Workflow inner failed: step say:")), "{message}");
+
+    // Whoever wants the inner run to go on hears where to ask.
+    let retry = Retry { run: run_id(&run), request: "again".to_owned(), cause: "by ada".to_owned(), stamp: None };
+    world.want_under(&inner(), &[], Control { retry: vec![retry], ..Control::default() }).await;
+    let told = world.await_summary("inner", |summary| !summary.refused.is_empty()).await.refused;
+    let why = "it works for step inner of run outer-1, which has heard of its end: ask for that one";
+    assert_eq!(told, [format!("run {run}: it is not opened again: {why}")]);
     replica.stop().await;
 }
 

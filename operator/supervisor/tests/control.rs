@@ -8,7 +8,7 @@ use tetrarch_core::workflow::{
     stamp::Stamp,
 };
 use tetrarch_protocol::{
-    control::{Asked, Control},
+    control::{Asked, Control, Retry},
     summary::Phase,
 };
 use tetrarch_supervisor::journal::Body;
@@ -76,4 +76,42 @@ async fn a_terminated_run_ends_at_once_and_leaves_no_task_in_any_queue() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     panic!("a task of a terminated run stays in its queue");
+}
+
+fn again(run: &str) -> Control {
+    let retry = Retry { run: run_id(run), request: "again".to_owned(), cause: "by ada".to_owned(), stamp: None };
+    Control { retry: vec![retry], ..Control::default() }
+}
+
+#[tokio::test]
+async fn what_is_asked_in_vain_is_told_of_every_run_and_not_only_of_the_latest() {
+    let world = World::start().await;
+    let _agent = world.agent("worker", echo()).await;
+    let definition = workflow("w", json!([step("a", &[], json!(1))]));
+    world.want(&definition, &["w-1"]).await;
+    let replica = world.replica("one").await;
+    world.await_end("w", "w-1").await;
+    world.want_under(&definition, &["w-1", "w-2"], again("w-1")).await;
+    world.await_end("w", "w-2").await;
+    let told = world.await_summary("w", |summary| !summary.refused.is_empty()).await;
+    assert_eq!(told.refused, ["run w-1: it is not opened again: it has succeeded: ask for a new run"]);
+    world.want(&definition, &["w-1", "w-2"]).await;
+    world.await_summary("w", |summary| summary.refused.is_empty()).await;
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_workflow_has_no_say_in_the_runs_of_another() {
+    let world = World::start().await;
+    let (one, other) =
+        (workflow("one", json!([step("a", &[], json!(1))])), workflow("other", json!([step("a", &[], json!(1))])));
+    world.want(&other, &["other-1"]).await;
+    let replica = world.replica("one").await;
+    world.await_summary("other", |summary| summary.phase == Phase::Running).await;
+    world.want_with(&one, &["one-1"], &["other-1"], false).await;
+    let told = world.await_summary("one", |summary| !summary.refused.is_empty()).await;
+    assert_eq!(told.refused, ["run other-1: it is a run of Workflow other: ask there"]);
+    let _agent = world.agent("worker", echo()).await;
+    assert_eq!(world.await_end("other", "other-1").await.phase, Phase::Succeeded);
+    replica.stop().await;
 }

@@ -2,6 +2,7 @@
 
 pub mod bare;
 mod definition;
+mod disk;
 mod driver;
 pub mod ours;
 mod shape;
@@ -68,6 +69,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     for who in &arguments.sides {
         println!("- {}: {}", who.name(), who.durability());
     }
+    println!("- the disk: {}", disk::measure()?);
     println!();
     let (mut patterns, mut overheads, mut at_once) = (Tables::default(), Tables::default(), Tables::default());
     let lengths: Vec<Asked> = arguments.lengths.iter().map(|millis| of_length(*millis)).collect();

@@ -128,7 +128,10 @@ fn living(object: &Workflow, observed: &Observed, now: Timestamp) -> Plan {
         deleted: false,
     };
     effects.push(Effect::PublishConfig { domain, key, value: to_json(&snapshot) });
-    let plan = Plan::accepted(effects).blocked_by(requests.refused.into_iter().chain(unknown)).under(standing);
+    let in_vain = observed.summary.iter().flat_map(|summary| &summary.refused);
+    let in_vain = in_vain.map(|why| Finding::new(Reason::InvalidRequest, why.clone()));
+    let refused = requests.refused.into_iter().chain(in_vain);
+    let plan = Plan::accepted(effects).blocked_by(refused.chain(unknown)).under(standing);
     // The status tells the next time.
     match schedule::next(object, now) {
         Some(next) => plan.wake_at(next),

@@ -118,7 +118,10 @@ impl Driver {
         let mut unwanted: Vec<Asked> = Vec::new();
         for (workflow, snapshot) in &self.config.workflows {
             let by_nobody = |run: &RunId, cause: &str| Asked { run: run.clone(), cause: cause.to_owned(), stamp: None };
-            unwanted.extend(snapshot.cancel.iter().map(|run| {
+            // Whoever may write to one Workflow has no say in the runs of another.
+            let is_own =
+                |run: &&RunId| self.runs.get(run).is_some_and(|slot| slot.run.definition().workflow == *workflow);
+            unwanted.extend(snapshot.cancel.iter().filter(is_own).map(|run| {
                 let known = Asked::find(&snapshot.control.cancel, run).cloned();
                 known.unwrap_or_else(|| by_nobody(run, "request"))
             }));

@@ -1,6 +1,8 @@
 //! Writes down what people ask of runs that exist. What is asked is a state to be reached, so that asking twice, or being asked again
 //! after a restart, writes it once.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tetrarch_core::{
     id::{Name, RunId, TaskId},
@@ -10,7 +12,11 @@ use tetrarch_core::{
         stamp::Stamp,
     },
 };
-use tetrarch_protocol::control::{Asked, Control, Resolve};
+use tetrarch_protocol::{
+    control::{Asked, Control, Resolve},
+    snapshot::WorkflowSnapshot,
+    summary::MAX_REFUSED,
+};
 
 use super::Driver;
 
@@ -49,6 +55,23 @@ impl Driver {
             slot.appends.push_back(event);
             self.append_next(id);
         }
+    }
+
+    /// What is asked of runs of a Workflow and cannot be, with the reasons; about at most [`MAX_REFUSED`] of them. Of runs that nobody
+    /// knows nothing is said: they may have been removed since they did what was asked.
+    pub(super) fn refused_requests(&self, workflow: &Name) -> Vec<String> {
+        let Some(snapshot) = self.config.workflows.get(workflow) else { return Vec::new() };
+        let refusal = |id: &RunId| {
+            let run = &self.runs.get(id)?.run;
+            let of = &run.definition().workflow;
+            let why = if of == workflow {
+                refusal_to_reopen(run, &snapshot.control)?
+            } else {
+                format!("it is a run of Workflow {of}: ask there")
+            };
+            Some(format!("run {id}: {why}"))
+        };
+        asked_about(snapshot).into_iter().filter_map(refusal).take(MAX_REFUSED).collect()
     }
 }
 
@@ -97,6 +120,14 @@ pub(super) fn wants_to_reopen(run: &Run, control: &Control) -> Option<(String, S
     retry.or_else(resolve)
 }
 
+/// The runs of which something is asked.
+fn asked_about(snapshot: &WorkflowSnapshot) -> BTreeSet<&RunId> {
+    let Control { pause, terminate, cancel, resume: _, retry, resolve } = &snapshot.control;
+    let asked = [pause, terminate, cancel].into_iter().flatten().map(|asked| &asked.run);
+    let found = resolve.iter().map(|resolve| &resolve.task.run);
+    asked.chain(&snapshot.cancel).chain(retry.iter().map(|retry| &retry.run)).chain(found).collect()
+}
+
 /// The request that is what was found out about an attempt.
 fn resolved(task: &TaskId) -> String {
     format!("resolve {task}")
@@ -104,15 +135,27 @@ fn resolved(task: &TaskId) -> String {
 
 /// Why a run is not opened again that somebody wants to be.
 pub(super) fn refusal_to_reopen(run: &Run, control: &Control) -> Option<String> {
-    let at = run.outputs_removed_at()?;
+    run.ended_at()?;
     let is_asked = control.retry.iter().any(|retry| retry.run == *run.id() && !run.was_reopened_by(&retry.request));
     let is_news =
         |task| run.phase() == RunPhase::Ended(FinalPhase::OutcomeUnknown) && !run.was_reopened_by(&resolved(task));
     let is_resolved = || control.resolve.iter().any(|found| found.task.run == *run.id() && is_news(&found.task));
-    (is_asked || is_resolved()).then(|| {
+    if !is_asked && !is_resolved() {
+        return None;
+    }
+    let why = if let Some(parent) = run.parent() {
+        format!("it works for step {} of run {}, which has heard of its end: ask for that one", parent.step, parent.run)
+    } else if let Some(at) = run.outputs_removed_at() {
         let at = at.strftime("%Y-%m-%dT%H:%M:%SZ");
-        format!("it is not opened again: its outputs were removed at {at}, so there is nothing to go on with; ask for a new run like it")
-    })
+        format!("its outputs were removed at {at}, so there is nothing to go on with; ask for a new run like it")
+    } else if run.phase() == RunPhase::Ended(FinalPhase::Succeeded) {
+        "it has succeeded: ask for a new run".to_owned()
+    } else if run.can_reopen() {
+        return None;
+    } else {
+        "its definition cannot be run: apply one that can".to_owned()
+    };
+    Some(format!("it is not opened again: {why}"))
 }
 
 /// What was found out about an attempt that a person is asked about.

@@ -77,12 +77,12 @@ impl Driver {
         }
     }
 
-    /// The summary with what became of the runs that are wanted beside it, and what waits for people.
+    /// The summary with what became of the runs that are wanted beside it, what waits for people, and what is asked in vain.
     fn with_wishes(&self, workflow: &Name, summary: RunSummary) -> RunSummary {
         let wanted = self.config.workflows.get(workflow).into_iter().flat_map(|snapshot| &snapshot.runs);
         let accepted = wanted.map(|request| &request.run).filter(|run| self.runs.is_known(run)).cloned().collect();
         let (scheduled, waiting) = (self.triggers.last(workflow), self.waiting_steps(workflow));
-        RunSummary { accepted, scheduled, waiting, ..summary }
+        RunSummary { accepted, scheduled, waiting, refused: self.refused_requests(workflow), ..summary }
     }
 
     /// The summary of a Workflow whose wanted run cannot even be begun to read.
