@@ -361,6 +361,8 @@ impl Driver {
                     told.insert(name.clone());
                 }
                 self.changed.control.extend(self.runs.of_workflow(&name).cloned());
+                // What is asked in vain, or was.
+                self.changed.summaries.insert(name.clone());
                 self.config.written.insert(name.clone(), written);
                 self.config.workflows.insert(name, *snapshot);
             }
