@@ -19,8 +19,10 @@ cargo_tool() {
     # A lock, so that two callers do not build it twice; cargo itself replaces half an installation.
     exec 9>"$dir.lock"
     flock 9
+    # It works for seconds; optimising it fully would take minutes.
     [[ -x $dir/bin/$1 ]] ||
-      CARGO_TARGET_DIR=$dir/target cargo install --locked --quiet --root "$dir" --version "$2" "$1" >&2
+      CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        CARGO_TARGET_DIR=$dir/target cargo install --locked --quiet --root "$dir" --version "$2" "$1" >&2
     rm -rf "$dir/target"
   fi
   echo "$dir/bin/$1"
