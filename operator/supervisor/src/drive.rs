@@ -420,3 +420,6 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

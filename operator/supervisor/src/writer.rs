@@ -94,8 +94,13 @@ pub struct ChildEnd {
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// The next event of a run.
-    Append(RunId),
+    /// An event of a run.
+    Append {
+        /// The run.
+        run: RunId,
+        /// Sequence of the event before it; 0 for the run's first.
+        expected: u64,
+    },
     /// A task.
     Dispatch(TaskId),
     /// The end of a run, for the step that stands for it.
@@ -163,7 +168,7 @@ async fn write_group(bus: &Bus, supervisor: &Name, group: Vec<Request>, done: &m
     let mut messages = Vec::with_capacity(group.len());
     for request in group {
         let key = match &request {
-            Request::Append { run, .. } => Key::Append(run.clone()),
+            Request::Append { run, expected, .. } => Key::Append { run: run.clone(), expected: *expected },
             Request::Dispatch(dispatch) => Key::Dispatch(dispatch.task.clone()),
             Request::ChildEnded(end) => Key::ChildEnded(end.task.clone()),
         };

@@ -124,12 +124,12 @@ impl Driver {
     /// Writes the next event of a run, unless one is being written.
     pub(super) fn append_next(&mut self, id: &RunId) {
         let Some(slot) = self.runs.get_mut(id) else { return };
-        if slot.is_appending || slot.must_reissue || slot.unreadable.is_some() {
+        if slot.appending.is_some() || slot.must_reissue || slot.unreadable.is_some() {
             return;
         }
         if let Some(event) = slot.appends.front() {
-            slot.is_appending = true;
             let (run, expected, event) = (id.clone(), slot.last_event, event.clone());
+            slot.appending = Some(expected);
             self.requests.push(Request::Append { run, expected, event });
         }
     }
@@ -154,21 +154,23 @@ impl Driver {
             tracing::warn!(key = ?done.key, error = %failure, "a write to the journal failed");
         }
         match done.key {
-            Key::Append(run) if self.children.is_accepting(&run) => self.observe_child_acceptance(&run, done.result),
+            Key::Append { run, expected: 0 } if self.children.is_accepting(&run) => {
+                self.observe_child_acceptance(&run, done.result);
+            }
+            Key::Append { run, expected: 0 } => self.observe_acceptance(&run, done.result),
+            Key::Append { run, expected } => self.observe_appended(&run, expected, done.result),
             Key::ChildEnded(task) => self.observe_child_end(&task, done.result),
-            Key::Append(run) if self.runs.get(&run).is_some() => self.observe_appended(&run, done.result),
-            Key::Append(run) => self.observe_acceptance(&run, done.result),
             Key::Dispatch(task) => self.observe_dispatched(task, done.result),
         }
     }
 
-    fn observe_appended(&mut self, run: &RunId, result: Result<Written, Failure>) {
+    fn observe_appended(&mut self, run: &RunId, expected: u64, result: Result<Written, Failure>) {
         let Some(slot) = self.runs.get_mut(run) else { return };
-        // The acceptance itself comes back like this when the journal was quicker than the answer.
-        if !slot.is_appending {
+        // The answer to an earlier write, of before the journal was read anew.
+        if slot.appending != Some(expected) {
             return;
         }
-        slot.is_appending = false;
+        slot.appending = None;
         match result {
             Ok(Written::Fresh(sequence)) => {
                 slot.appends.pop_front();

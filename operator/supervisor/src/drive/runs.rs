@@ -52,8 +52,8 @@ pub struct Slot {
     pub writing: HashMap<Attempt, Name>,
     /// Events to append, the first one first.
     pub appends: VecDeque<RunEvent>,
-    /// Whether the first of them is being written.
-    pub is_appending: bool,
+    /// While the first of them is being written: the sequence of the event before it, which tells its answer from others.
+    pub appending: Option<u64>,
     /// Due tasks that wait for room, by the pool that they would go to.
     pub wanting: BTreeMap<Name, u64>,
     /// Due tasks for which there is no pool: what is said of the first of each kind, and how many there are.
@@ -91,7 +91,7 @@ impl Slot {
             outstanding: HashMap::new(),
             writing: HashMap::new(),
             appends: VecDeque::new(),
-            is_appending: false,
+            appending: None,
             wanting: BTreeMap::new(),
             unroutable: Vec::new(),
             ticket,
@@ -110,7 +110,7 @@ impl Slot {
     /// Whether the run may list again what the journal does not show: only when every event that we wrote is folded. Before, it would
     /// list an event a second time, and the condition of the write would hold.
     pub fn can_reissue(&self) -> bool {
-        !self.is_appending && self.folded_event >= self.last_event
+        self.appending.is_none() && self.folded_event >= self.last_event
     }
 
     /// Forgets what was planned, so that everything that the journal does not show is planned anew.
