@@ -61,12 +61,14 @@ prepare() {
 lanes=()
 lane() {
   (
-    started_pid=() started_at=()
+    # shellcheck disable=SC2030 # only the main process ends lanes
+    started_pid=() started_at=() lanes=()
     trap leave EXIT
     begin=$SECONDS
     "${@:2}"
     echo "$((SECONDS - begin))" >>"$counts/$1.took"
   ) &
+  # shellcheck disable=SC2031 # it is the main process that comes here
   lanes+=($!)
 }
 
@@ -75,6 +77,8 @@ go_tests() { (cd tests/cluster/cluster && go test -v ./...); }
 # However this ends, nothing keeps running that it started.
 remove=''
 leave() {
+  # `begin` sets traps of its own, so that an interrupt may come here without having met the lanes.
+  ((${#lanes[@]} == 0)) || kill "${lanes[@]}" 2>/dev/null || true
   abandon
   [[ -z $remove || -n ${KEEP_CLUSTER:-} ]] || "$cluster" down --name "$remove" >/dev/null 2>&1 || true
 }
@@ -176,6 +180,7 @@ for rung in "$@"; do
   fi
 done
 wait "${lanes[@]}" || true
+lanes=()
 
 all_passed=0 all_failed=0
 for rung in "$@"; do

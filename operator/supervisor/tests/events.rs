@@ -42,14 +42,15 @@ async fn want(world: &World, keep: u32, messages: Vec<MessageSnapshot>) {
 }
 
 /// Publishes an event, with an id of its own when one is given.
-async fn publish(world: &World, topic: &str, id: Option<&str>, body: &str) {
+/// Publishes an event; false when the server still knows its id and drops it.
+async fn publish(world: &World, topic: &str, id: Option<&str>, body: &str) -> bool {
     let mut headers = HeaderMap::new();
     if let Some(id) = id {
         headers.insert("Nats-Msg-Id", id);
     }
     let subject = format!("event.sup.{topic}");
     let stored = world.bus.jetstream().publish_with_headers(subject, headers, body.to_owned().into()).await.unwrap();
-    stored.await.unwrap();
+    !stored.await.unwrap().duplicate
 }
 
 /// How often a run was ever accepted, by the number that it was given.
@@ -109,17 +110,18 @@ async fn an_event_that_comes_again_begins_nothing_also_when_its_run_is_purged() 
     // The server itself drops repeated ids for a while, so this one comes as if that were over.
     let (kept, marks) = (accepted(&world).await, world.count("seen.>").await);
     assert_eq!(marks, 3);
-    let mut headers = HeaderMap::new();
-    headers.insert("Nats-Msg-Id", "order-1");
     let work = world.bus.jetstream().get_stream("WORK").await.unwrap();
     let mut config = work.cached_info().config.clone();
     config.duplicate_window = Duration::from_millis(100);
     world.bus.jetstream().update_stream(config).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    publish(&world, "orders", Some("order-1"), r#"{"number": 1}"#).await;
+    await_that("the server has forgotten the id", || publish(&world, "orders", Some("order-1"), r#"{"number": 1}"#))
+        .await;
     await_that("no event is left", || async { world.count("event.>").await == 0 }).await;
     assert_eq!(accepted(&world).await, kept);
-    assert_eq!(replica.metrics().render().unwrap().matches(r#"messages_total{result="repeated"} 1"#).count(), 1);
+    let repeated = r#"messages_total{result="repeated"} "#;
+    let metrics = replica.metrics().render().unwrap();
+    // Once, or more often when the machine is so slow that the bus delivers it again.
+    assert!(metrics.contains(repeated) && !metrics.contains(&format!("{repeated}0")), "{metrics}");
     replica.stop().await;
 }
 
