@@ -61,14 +61,12 @@ prepare() {
 lanes=()
 lane() {
   (
-    # shellcheck disable=SC2030 # only the main process ends lanes
-    started_pid=() started_at=() lanes=()
+    started_pid=() started_at=()
     trap leave EXIT
     begin=$SECONDS
     "${@:2}"
     echo "$((SECONDS - begin))" >>"$counts/$1.took"
   ) &
-  # shellcheck disable=SC2031 # it is the main process that comes here
   lanes+=($!)
 }
 
@@ -77,8 +75,10 @@ go_tests() { (cd tests/cluster/cluster && go test -v ./...); }
 # However this ends, nothing keeps running that it started.
 remove=''
 leave() {
-  # `begin` sets traps of its own, so that an interrupt may come here without having met the lanes.
-  ((${#lanes[@]} == 0)) || kill "${lanes[@]}" 2>/dev/null || true
+  # The lanes too: `begin` sets traps of its own, so that an interrupt may come here without having met them.
+  local running
+  mapfile -t running <<<"$(jobs -rp)"
+  kill "${running[@]}" 2>/dev/null || true
   abandon
   [[ -z $remove || -n ${KEEP_CLUSTER:-} ]] || "$cluster" down --name "$remove" >/dev/null 2>&1 || true
 }
@@ -179,8 +179,8 @@ for rung in "$@"; do
     echo "$((SECONDS - begin))" >>"$counts/$rung.took"
   fi
 done
-wait "${lanes[@]}" || true
-lanes=()
+# The id of one that ended long ago may be another process's by now, of which bash complains.
+wait "${lanes[@]}" 2>/dev/null || true
 
 all_passed=0 all_failed=0
 for rung in "$@"; do
